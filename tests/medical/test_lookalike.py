@@ -130,6 +130,32 @@ def test_the_identity_is_kept_on_request(source: Path) -> None:
     assert "InstitutionName" not in made
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("PatientID", "7" * 65), ("PatientID", ["one", "two"]), ("PatientName", "a=b=c=d")],
+)
+def test_a_patient_who_cannot_be_kept_is_said(tmp_path: Path, keyword: str, value: Any) -> None:
+    with pydicom.config.disable_value_validation():
+        path = dicom(tmp_path / "a.dcm", tissue(), **WINDOW, **{keyword: value})
+    done = run("medical", path, "-o", tmp_path / "b.dcm", "--keep-identity")
+    assert_one_sentence(done, 3, f"{path} has a {keyword} that the standard does not allow, so it cannot be kept")
+    assert files(tmp_path) == ["a.dcm"]
+    assert run("medical", path, "-o", tmp_path / "b.dcm").exit_code == 0
+
+
+def test_values_that_are_left_out_are_named(tmp_path: Path) -> None:
+    with pydicom.config.disable_value_validation():
+        bad = {**PERSON, "PatientBirthDate": "1950-1-2", "StudyID": "7" * 17, "SpecificCharacterSet": "ISO_IR 192"}
+        path = dicom(tmp_path / "a.dcm", tissue(), **WINDOW, **bad)
+    path.write_bytes(path.read_bytes().replace(b"marked-accession", b"marked-\xff\xffcession"))  # no UTF-8
+    done = run("medical", path, "-o", tmp_path / "b.dcm", "--keep-identity")
+    assert done.exit_code == 0, done.stderr
+    assert "does not allow, which are left out: PatientBirthDate, StudyID, AccessionNumber\n" in done.stderr
+    made = dcmread(tmp_path / "b.dcm")
+    assert made.PatientBirthDate == made.StudyID == made.AccessionNumber == ""
+    assert (made.PatientID, made.StudyDate) == ("marked-id", "20200504")
+
+
 def test_a_series_stays_one_and_nobody_can_lead_back(tmp_path: Path) -> None:
     paths, one, other = series(tmp_path / "ct", 2), Identity(), Identity()
     first, second = (look_alike(path, identity=one).dataset for path in paths)
@@ -137,6 +163,22 @@ def test_a_series_stays_one_and_nobody_can_lead_back(tmp_path: Path) -> None:
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "PatientID"):
         assert first[keyword].value == second[keyword].value != again[keyword].value
     assert first.SOPInstanceUID != second.SOPInstanceUID
+
+
+@pytest.mark.parametrize("missing", [["PatientID"], ["PatientID", "StudyInstanceUID", "SeriesInstanceUID"]])
+def test_patients_without_ids_are_not_made_one(tmp_path: Path, missing: list[str]) -> None:
+    paths, identity = [], Identity()
+    for name, study in (("a", "1.2.3"), ("b", "1.2.4"), ("c", "1.2.4")):
+        there = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.1", "PatientID": ""}
+        paths.append(dicom(tmp_path / f"{name}.dcm", tissue(), **WINDOW, **{**there, **dict.fromkeys(missing)}))
+    made = [look_alike(path, identity=identity) for path in paths]
+    for keyword in ("PatientID", "StudyInstanceUID", "StudyID", "SeriesInstanceUID"):
+        a, b, c = (each.dataset[keyword].value for each in made)
+        assert a not in (b, c), keyword
+        assert (b == c) == (len(missing) == 1), keyword
+    for each in made:
+        assert each.dataset.PatientID == each.difference.PatientID
+        assert each.dataset.StudyInstanceUID == each.difference.StudyInstanceUID
 
 
 @pytest.mark.parametrize(
@@ -154,6 +196,9 @@ def test_what_is_known_of_names_in_pixels(tmp_path: Path, attributes: Any, many:
     assert made.dataset.get("BurnedInAnnotation") == answer
     unknown = [each for each in made.remarks if "does not say whether its patient's name is drawn" in each]
     assert bool(unknown) == (answer in (None, "YES"))
+    for each in (made.dataset, made.difference):  # which is about attributes and pixels
+        assert each.PatientIdentityRemoved == ("YES" if answer == "NO" else "NO")
+        assert ("DeidentificationMethodCodeSequence" in each) == (answer == "NO")
 
 
 def test_names_in_pixels_cannot_be_removed(tmp_path: Path) -> None:
@@ -262,6 +307,7 @@ def item(**attributes: Any) -> Dataset:
         ("not CT", "is not CT; only its values are attenuation"),
         ("not axial", "is not an axial slice of a patient on the back"),
         ("no place", "does not say where its slices lie"),
+        ("another spacing", "have different pixel spacings"),
         ("damaged place", "a position, an orientation or a pixel spacing that is damaged"),
     ],
 )
@@ -278,6 +324,8 @@ def test_what_cannot_be_projected_is_said(tmp_path: Path, change: str, sentence:
         dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
     if change == "no place":
         del dataset.ImagePositionPatient
+    if change == "another spacing":
+        dataset.PixelSpacing = [1, 1.02]
     if change == "damaged place":
         dataset.PixelSpacing = [0, 1]
     dataset.save_as(paths[3])
@@ -370,9 +418,19 @@ def test_wrong_options_are_said(source: Path, tmp_path: Path, words: list[str], 
 
 
 def test_a_source_is_never_replaced(tmp_path: Path) -> None:
-    [path, *_] = series(tmp_path / "ct", 1)
-    for source, out in ((path, path), (tmp_path / "ct", tmp_path / "ct"), (tmp_path / "ct", tmp_path / "ct" / "new")):
-        assert_one_sentence(run("medical", source, "-o", out, "--overwrite"), 2, "is the source, or in it")
+    paths, ct, free = series(tmp_path / "ct"), tmp_path / "ct", tmp_path / "free"
+    before = [path.read_bytes() for path in paths]
+    for source, place, view in (
+        (paths[0], paths[0], "each"),
+        (ct, ct, "each"),
+        (ct, ct / "new", "each"),
+        (ct, paths[0], "front"),
+    ):
+        for words, option in ((["-o", place], "-o"), (["-o", free, "--difference", place], "--difference")):
+            done = run("medical", source, *words, "--view", view, "--overwrite")
+            assert_one_sentence(done, 2, f"{place} is the source, or in it; name another place with {option}")
+    assert [path.read_bytes() for path in paths] == before
+    assert not free.exists()
 
 
 def test_files_of_a_series_are_limited_together(tmp_path: Path) -> None:
@@ -392,6 +450,33 @@ def test_damage_that_shows_late_ends_in_a_sentence(tmp_path: Path) -> None:
         look_alike(path)
 
 
+@pytest.mark.parametrize(
+    ("center", "width", "sentence"),
+    [
+        ("nan", "400", "a damaged window (nan,400); for the view each, --window sets another"),
+        ("40", "inf", "a damaged window (40,inf)"),
+        ("-inf", "400", "a damaged window (-inf,400)"),
+        ("40", "1e-60", "no finite greys"),  # 0 in the precision of the values
+    ],
+)
+def test_a_window_without_a_finite_result_is_said_and_stops_no_folder(
+    source: Path, tmp_path: Path, center: str, width: str, sentence: str
+) -> None:
+    values = tissue()
+    values[0, 0] = 40
+    with pydicom.config.disable_value_validation():
+        bad = dicom(
+            tmp_path / "in" / "a.dcm", values, WindowCenter=center, WindowWidth=width, VOILUTFunction="LINEAR_EXACT"
+        )
+    shutil.copy(source, tmp_path / "in" / "b.dcm")
+    done = run("medical", tmp_path / "in", "-o", tmp_path / "out")
+    assert done.exit_code == 3
+    assert f"{bad} has" in done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(tmp_path / "out") == ["0002.dcm"]
+
+
 @pytest.mark.parametrize("uid", ["", "patient 17", "1." * 40])
 def test_uids_that_are_none_are_replaced(tmp_path: Path, uid: str) -> None:
     path = dicom(tmp_path / "a.dcm", tissue(), **WINDOW, StudyInstanceUID="1.2.840.99999999")
@@ -404,9 +489,30 @@ def test_uids_that_are_none_are_replaced(tmp_path: Path, uid: str) -> None:
 def test_without_the_extra_the_command_says_how_to_install_it(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    series(tmp_path / "ct", 2)
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    done = run("medical", source, "-o", tmp_path / "a.dcm")
-    assert_one_sentence(done, 2, "Reading DICOM needs the extra 'medical', which is not installed")
+    for each in (source, tmp_path / "ct"):
+        done = run("medical", each, "-o", tmp_path / "a.dcm")
+        assert_one_sentence(done, 2, "Reading DICOM needs the extra 'medical', which is not installed")
+
+
+def test_a_folder_stops_where_nothing_can_be_written_but_not_at_an_existing_file(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.txt").write_text("no DICOM")
+    for name in "abc":
+        dicom(tmp_path / "in" / f"{name}.dcm", tissue(), **WINDOW)
+    (tmp_path / "file").write_text("a file, so no folder can be made in it")
+    done = run("medical", tmp_path / "in", "-o", tmp_path / "file" / "out")
+    assert done.exit_code == 3  # of the first file that failed
+    assert done.stderr.count("cannot write") == 1
+    assert "0.txt is not a DICOM file" in done.stderr
+    assert "0 of 4 files were made" in done.stderr
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "0002.dcm").write_text("older")
+    done = run("medical", tmp_path / "in", "-o", tmp_path / "out")
+    assert "0002.dcm already exists" in done.stderr
+    assert "2 of 4 files were made" in done.stderr
+    assert files(tmp_path / "out") == ["0002.dcm", "0003.dcm", "0004.dcm"]
 
 
 def test_two_files_of_one_name_and_wrong_calls_are_said(source: Path, tmp_path: Path) -> None:
@@ -435,6 +541,7 @@ def test_other_validators_find_no_error(source: Path, tmp_path: Path, stylizer: 
         (many, hued),
         (ct, Look(view="side")),
         (TEST_FILES / "693_J2KI.dcm", Look()),
+        (dicom(tmp_path / "unknown.dcm", tissue(), **WINDOW, ImageType=["DERIVED", "SECONDARY"]), Look()),
     ]
     for number, (path, look) in enumerate(made):
         pair = tmp_path / f"{number}.dcm", tmp_path / f"{number}-change.dcm"

@@ -12,7 +12,7 @@ from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import Device, Seed, Threads
 from sfumato.cli.output import say, say_error
 from sfumato.cli.stylize import QualityMode
-from sfumato.errors import InputError, SfumatoError, UsageError
+from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
 
 if TYPE_CHECKING:
     from sfumato.inference import Stylizer
@@ -113,6 +113,7 @@ def medical(
     from sfumato.inference.options import PaintOptions
     from sfumato.medical.identity import Identity
     from sfumato.medical.lookalike import Look, find_files
+    from sfumato.medical.reading import check_extra
 
     looks = look or [XRAY]
     styles = [each for each in looks if each != XRAY]
@@ -121,10 +122,12 @@ def medical(
     if not source.exists():
         raise InputError(f"cannot read {source}: there is no such file or folder")
     many = source.is_dir()
-    if source.resolve() in (place := out.resolve(), *place.parents):
-        raise UsageError(f"{out} is the source, or in it; name another place with -o")
+    for option, place in (("-o", out), ("--difference", difference)):
+        if place is not None and source.resolve() in (full := place.resolve(), *full.parents):
+            raise UsageError(f"{place} is the source, or in it; name another place with {option}")
     if many and not (files := find_files(source)):
         raise InputError(f"{source} has no files")
+    check_extra()
     stylizer = Stylizer(threads=threads, device=device) if styles else None
     style = None if stylizer is None else find_styles(styles, 0, stylizer)[0]
     wanted = Look(
@@ -182,9 +185,10 @@ def _make_folder(
     """Make a look-alike of each file, under a number, since file names can name patients.
 
     Raises:
-        SfumatoError: of the first file that could not be made; the others are.
+        SfumatoError: of the first file that could not be made. The others are, unless no file can be written.
     """
     failed: list[SfumatoError] = []
+    made = 0
     for folder in (out, difference):
         if folder is not None and folder.is_file():
             raise UsageError(f"a folder of files is written into a folder, but {folder} is a file")
@@ -194,10 +198,13 @@ def _make_folder(
         into = None if difference is None else difference / name
         try:
             _make(path, out / name, into, look, identity, stylizer, overwrite, number)
+            made += 1
         except SfumatoError as problem:
             failed.append(problem)
             if len(failed) > 1:  # the first is told at the end, with its exit code
                 say_error(problem)
+            if isinstance(problem, OutputError) and not isinstance(problem.__cause__, FileExistsError):
+                break  # a full disk, for example: all others would fail too
     if failed:
-        say_error(f"{len(files) - len(failed)} of {len(files)} files were made")
+        say_error(f"{made} of {len(files)} files were made")
         raise failed[0]

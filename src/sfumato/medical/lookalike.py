@@ -131,10 +131,10 @@ class Lookalike:
 
 
 def check_new(paths: Sequence[str | os.PathLike[str]], overwrite: bool) -> None:
-    """Raise OutputError if one of the files exists and may not be replaced."""
+    """Raise OutputError, with a FileExistsError as its cause, if one of the files exists and may not be replaced."""
     for path in paths:
         if os.path.lexists(path) and not overwrite:
-            raise OutputError(f"{path} already exists; add --overwrite to replace it")
+            raise OutputError(f"{path} already exists; add --overwrite to replace it") from FileExistsError(path)
 
 
 def look_alike(
@@ -172,6 +172,10 @@ def look_alike(
     with damage_told(scans[0].name):
         identity.check(scans)
         greys, shown = _greys(scans, look)
+        if not np.isfinite(greys).all():
+            raise InputError(
+                f"{scans[0].name} has values or a window that give no finite greys ({shown}); it may be damaged"
+            )
     if look.style is not None and stylizer is None:
         stylizer = Stylizer()
     frames, measured, changes = [], [], []
@@ -192,7 +196,7 @@ def look_alike(
             measured,
             instance(frames, scans, identity, "LOOKALIKE", number, str(look), derivation, look.notice),
             instance(changes, scans, identity, "DIFFERENCE", number, str(look), map_of, look.notice),
-            _remarks(scans, look, shown),
+            _remarks(scans, look, shown, identity),
         )
 
 
@@ -233,8 +237,10 @@ def _levels(painted: Values, colour: bool) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(levels.transpose(1, 2, 0)) if colour else levels[0]
 
 
-def _remarks(scans: list[Scan], look: Look, shown: str) -> list[str]:
+def _remarks(scans: list[Scan], look: Look, shown: str, identity: Identity) -> list[str]:
     name, found = scans[0].name, []
+    if lost := identity.lost(scans):  # first: a look at all attributes, as below, hides letters that cannot be decoded
+        found.append(f"{name} has values that the standard does not allow, which are left out: {', '.join(lost)}")
     if look.view == "each" and scans[0].frames > 1:
         found.append(f"{name} has {counted(scans[0].frames, 'frame')}, and so has its look-alike")
     if shown.startswith("no window"):

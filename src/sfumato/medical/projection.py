@@ -23,6 +23,7 @@ WATER = 0.02059
 FEWEST = 8
 _PARALLEL = 0.995  # cosine of the largest angle, 5.7°, between a slice and the axes of the body
 _UNEVEN = 0.1  # largest difference of the distances of slices, relative to their median
+_UNLIKE = 0.01  # largest difference of the sizes of pixels, relative to the smallest
 
 
 def attenuation(hounsfield: Values) -> Values:
@@ -61,6 +62,9 @@ def project(scans: Sequence[Scan], view: View, ray: Ray = "mean") -> Values:
         raise InputError(
             f"the slices beside {name} do not lie at even distances; a slice may be missing or be there twice"
         )
+    sizes = np.array([each[1] for each in slices])
+    if (np.ptp(sizes, axis=0) > _UNLIKE * sizes.min(axis=0)).any():
+        raise InputError(f"the slices beside {name} have different pixel spacings; only the view each can be made")
     down, across = slices[0][1]
     length, pixel = (down, across) if view == "front" else (across, down)
     axis = 0 if view == "front" else 1

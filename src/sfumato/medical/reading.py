@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import os
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -74,6 +75,7 @@ class Scan:
         grey: ``(F, H, W)`` in ``[0, 1]``, as the file's window, or the caller's, shows them; upright in brightness also
             where the file is MONOCHROME1.
         windowing: what made ``grey``, in words.
+        key: stands in for IDs and UIDs that the file does not have, so that no two files without them share one.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Scan:
     values: Values
     grey: Values
     windowing: str
+    key: uuid.UUID = field(default_factory=uuid.uuid4)
 
     @property
     def frames(self) -> int:
@@ -90,6 +93,16 @@ class Scan:
     def find(self, frame: int, sequence: str, keyword: str) -> Any:
         """Return an attribute of a frame, which enhanced files keep in functional groups; None if there is none."""
         return _find(self.header, frame, sequence, keyword)
+
+    def identifier(self, *keywords: str) -> str:
+        """Return the first of some IDs or UIDs that is there and not empty, else ``key``."""
+        return next((str(found) for keyword in keywords if (found := self.header.get(keyword))), str(self.key))
+
+
+def check_extra() -> None:
+    """Raise MissingExtraError if pydicom is not installed."""
+    with needs_extra("medical", "Reading DICOM"):
+        import pydicom  # noqa: F401
 
 
 def read_scan(path: str | os.PathLike[str], window: Window | None = None) -> Scan:
@@ -104,8 +117,7 @@ def read_scan(path: str | os.PathLike[str], window: Window | None = None) -> Sca
             decoder reads.
         MissingExtraError: pydicom is not installed.
     """
-    with needs_extra("medical", "Reading DICOM"):
-        import pydicom  # noqa: F401
+    check_extra()
     name = short(str(path))
     try:
         content = read_bytes(path, max_file_bytes(max_pixels()))
@@ -157,7 +169,7 @@ def _read(content: bytes, name: str, path: str, window: Window | None) -> Scan:
     values = np.stack([_modality(stored[i], header, i) for i in range(frames)])
     if not np.isfinite(values).all():
         raise InputError(f"{name} has values that are not finite numbers; its rescale slope or intercept is damaged")
-    grey, windowing = _shown(values, header, window)
+    grey, windowing = _shown(values, header, window, name)
     if header.PhotometricInterpretation == "MONOCHROME1":
         grey = 1 - grey
     return Scan(name, header, values, grey, windowing)
@@ -280,13 +292,13 @@ def _modality(stored: npt.NDArray[Any], header: Dataset, frame: int) -> Values:
     return np.asarray(stored * float(1 if slope is None else slope) + float(intercept or 0), np.float32)
 
 
-def _shown(values: Values, header: Dataset, window: Window | None) -> tuple[Values, str]:
+def _shown(values: Values, header: Dataset, window: Window | None, name: str) -> tuple[Values, str]:
     """Return the grey of all frames before MONOCHROME1 is inverted, and what made it."""
     from pydicom.pixels.processing import apply_voi_lut
 
     if window is not None:
         return window(values), f"window {window.center:g},{window.width:g}"
-    own = [_own_window(header, frame) for frame in range(len(values))]
+    own = [_own_window(header, frame, name) for frame in range(len(values))]
     if all(own):
         grey = np.stack([each(frame) for each, frame in zip(own, values, strict=True) if each is not None])
         [first, *_] = [each for each in own if each is not None]
@@ -302,14 +314,25 @@ def _shown(values: Values, header: Dataset, window: Window | None) -> tuple[Valu
     return window(values), f"no window in the file; from its histogram {window.center:.4g},{window.width:.4g}"
 
 
-def _own_window(header: Dataset, frame: int) -> Window | None:
-    """Return the first window of a frame, or None if there is none with a width above 0."""
+def _own_window(header: Dataset, frame: int, name: str) -> Window | None:
+    """Return the first window of a frame, or None if there is none with a width above 0.
+
+    Raises:
+        InputError: its center or width is not a finite number.
+    """
     center, width, function = (
         _find(header, frame, "FrameVOILUTSequence", keyword)
         for keyword in ("WindowCenter", "WindowWidth", "VOILUTFunction")
     )
     first = [each if isinstance(each, str | float | int) else next(iter(each or ()), None) for each in (center, width)]
-    if first[0] is None or first[1] is None or not float(first[1]) > 0:
+    if first[0] is None or first[1] is None:
+        return None
+    numbers = float(first[0]), float(first[1])
+    if not np.isfinite(numbers).all():
+        raise InputError(
+            f"{name} has a damaged window ({numbers[0]:g},{numbers[1]:g}); for the view each, --window sets another"
+        )
+    if numbers[1] <= 0:
         return None
     known = str(function) if function in ("LINEAR", "LINEAR_EXACT", "SIGMOID") else "LINEAR"
-    return Window(float(first[0]), float(first[1]), known)
+    return Window(*numbers, known)

@@ -83,13 +83,12 @@ def instance(
     of_many = (
         MultiFrameGrayscaleByteSecondaryCaptureImageStorage if grey else MultiFrameTrueColorSecondaryCaptureImageStorage
     )
-    header = scans[0].header
     made = Dataset()
     made.SpecificCharacterSet = "ISO_IR 192"
     made.ImageType = ["DERIVED", "SECONDARY", kind]
     made.SOPClassUID = of_many if many else SecondaryCaptureImageStorage
     made.SOPInstanceUID = f"2.25.{uuid.uuid4().int}"
-    made.SeriesInstanceUID = identity.mapped(str(header.get("SeriesInstanceUID")), f"{kind} {look}")
+    made.SeriesInstanceUID = identity.mapped(scans[0].identifier("SeriesInstanceUID"), f"{kind} {look}")
     identity.describe(made, scans)
     if not identity.deidentify:
         now = datetime.now()
@@ -145,7 +144,7 @@ def _reference(scan: Scan, identity: Identity) -> Dataset:
 
     item = Dataset()
     item.ReferencedSOPClassUID = scan.header.SOPClassUID
-    item.ReferencedSOPInstanceUID = identity.source(scan.header.get("SOPInstanceUID"))
+    item.ReferencedSOPInstanceUID = identity.source(scan, "SOPInstanceUID")
     item.PurposeOfReferenceCodeSequence = [coded("121322", "Source image for image processing operation")]
     return item
 
