@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +11,27 @@ import numpy.typing as npt
 from sfumato.quality.filters import box
 from support import scene
 
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+def item(**attributes: Any) -> Dataset:
+    """A data set with these attributes, by keyword."""
+    from pydicom import Dataset
+
+    made = Dataset()
+    for keyword, value in attributes.items():
+        setattr(made, keyword, value)
+    return made
+
 
 def dicom(path: Path, values: npt.NDArray[Any], kind: str = "CT", **attributes: Any) -> Path:
     """Write ``(H, W)`` or ``(F, H, W)`` of int16 or uint16 as a DICOM file that is nearly without other attributes."""
-    from pydicom import Dataset, uid
+    from pydicom import uid
     from pydicom.dataset import FileMetaDataset
 
     storages = {"CT": "CTImageStorage", "MR": "MRImageStorage", "CR": "ComputedRadiographyImageStorage"}
-    made = Dataset()
+    made = item()
     made.SOPClassUID = getattr(uid, attributes.pop("storage", None) or storages[kind])
     made.SOPInstanceUID = uid.generate_uid()
     made.StudyInstanceUID, made.SeriesInstanceUID = "1.2.3", "1.2.3.4"
@@ -30,8 +43,7 @@ def dicom(path: Path, values: npt.NDArray[Any], kind: str = "CT", **attributes: 
     made.BitsAllocated, made.BitsStored, made.HighBit = 16, 16, 15
     made.PixelRepresentation = int(values.dtype.kind == "i")
     made.PixelData = values.astype(f"<{values.dtype.str[1:]}").tobytes()
-    for keyword, value in attributes.items():
-        setattr(made, keyword, value)
+    made.update(item(**attributes))
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medical_files import dicom, series, tissue
+from medical_files import dicom, item, series, tissue
 from sfumato import InputError, OutputError, PaintOptions, Style, Stylizer, UsageError
 from sfumato.image import luma
 from sfumato.limits import set_max_pixels
@@ -23,7 +23,7 @@ from sfumato.medical.tone import radiograph_tone
 from support import SUM32, assert_one_sentence, files, run
 
 pydicom = pytest.importorskip("pydicom")
-from pydicom import Dataset, dcmread  # noqa: E402
+from pydicom import dcmread  # noqa: E402
 
 TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 WINDOW: dict[str, Any] = {"WindowCenter": 40, "WindowWidth": 400}
@@ -287,13 +287,6 @@ def test_files_are_put_in_order_and_one_of_many_frames_is_a_series(tmp_path: Pat
         SharedFunctionalGroupsSequence=[shared],
     )
     np.testing.assert_allclose(project([read_scan(path)], "front"), p)
-
-
-def item(**attributes: Any) -> Dataset:
-    made = Dataset()
-    for keyword, value in attributes.items():
-        setattr(made, keyword, value)
-    return made
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medical_files import dicom, tissue
+from medical_files import dicom, item, tissue
 from sfumato import InputError, SfumatoError
 from sfumato.limits import set_max_pixels
 from sfumato.medical.reading import Window, coded_size, read_scan
 from support import FLOAT32
 
 pydicom = pytest.importorskip("pydicom")
-from pydicom import Dataset, dcmread  # noqa: E402
+from pydicom import dcmread  # noqa: E402
 from pydicom.data import get_testdata_file  # noqa: E402
 from pydicom.encaps import encapsulate  # noqa: E402
 from pydicom.uid import JPEGLosslessSV1  # noqa: E402
@@ -34,13 +34,6 @@ def changed(name: str, path: Path, **attributes: Any) -> Path:
             setattr(made, keyword, value)
         made.save_as(path)
     return path
-
-
-def item(**attributes: Any) -> Dataset:
-    made = Dataset()
-    for keyword, value in attributes.items():
-        setattr(made, keyword, value)
-    return made
 
 
 @pytest.mark.parametrize(

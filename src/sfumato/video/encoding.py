@@ -154,8 +154,7 @@ class SegmentEncoder:
     def _encode(self, frame: Any) -> None:
         av = load_av()
         try:
-            with usual_priority():  # the first frame starts threads too
-                packets = self._context.encode(frame)
+            packets = self._context.encode(frame)
         except av.FFmpegError as problem:
             raise OutputError(f"the encoder {self.settings.codec} failed ({first_line(problem)})") from problem
         self._packets.extend(

@@ -206,9 +206,9 @@ def _converted(studio: Studio, picture: Picture, media_type: str) -> Response:
         source = studio.files.fetch(picture.account, picture.sha256, folder)
         target = folder / f"converted{SUFFIXES[media_type]}"
         studio.intake.convert(source, target, picture.title or "the picture")
-        content, is_sealed = target.read_bytes(), has_credentials(source.read_bytes())
+        content, had_credentials = target.read_bytes(), has_credentials(source.read_bytes())
     headers = {"Content-Disposition": disposition(name), "Cache-Control": "private, no-store"}
-    if is_sealed:
+    if had_credentials:
         headers["Sfumato-Remark"] = "this file has no content credentials; the file in its stored format has"
     return Response(content, media_type=media_type, headers=headers)
 
