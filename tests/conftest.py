@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,14 @@ def _own_limits() -> Iterator[None]:
     """Commands and workers set the limits of their process, which here is that of the tests."""
     with restore_limits():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """`sfumato studio` logs to the stderr of its call, which is closed when the test has ended."""
+    yield
+    root = logging.getLogger()
+    root.handlers[:] = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
 
 
 @pytest.fixture
