@@ -32,6 +32,7 @@ MARKS = {
     "place": "marked place",
     "date": "2020:05:04 10:20:30",
     "resolution": "321",
+    "do-not-train mark": "DMI-PROHIBITED",
     "node names": "marked node",
     **{name: f"marked {name}" for name in ("patient", "physician", "institution", "private field")},
     "place in a painted texture": "marked place",
@@ -88,7 +89,8 @@ def exif() -> bytes:
 XMP = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <r:Description xmlns:h="http://ns.adobe.com/xap/1.0/mm/" xmlns:p="http://ns.adobe.com/photoshop/1.0/"
 xmlns:e="http://ns.adobe.com/exif/1.0/" e:GPSLatitude="{MARKS["place"]}" p:City="{MARKS["city"]}"
-h:History="{MARKS["editing history"]}"/></r:RDF></x:xmpmeta>""".encode()
+h:History="{MARKS["editing history"]}" xmlns:u="http://ns.useplus.org/ldf/xmp/1.0/"
+u:DataMining="http://ns.useplus.org/ldf/vocab/{MARKS["do-not-train mark"]}"/></r:RDF></x:xmpmeta>""".encode()
 BLOCKS = photoshop(dataset(90, MARKS["city"].encode())).replace(b"SECRET thumbnail", b"marked thumbnail")
 
 

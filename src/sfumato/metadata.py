@@ -13,6 +13,8 @@ TIFF                                                 XMP, but overwrite Exif's `
                                                      the user anyway.
 GIF           (nothing)                              comment that begins with ``sfumato:``
 ============  =====================================  ======================================================
+
+A do-not-train mark is written to XMP, in all formats but GIF, as the property ``plus:DataMining``.
 """
 
 from __future__ import annotations
@@ -43,10 +45,11 @@ _MAX_TEXT = 4000  # characters of a text: three such texts in UTF-8 fit into the
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about="" xmlns:sfumato="urn:sfumato:1.0#">'
-    "<sfumato:recipe>{}</sfumato:recipe></rdf:Description></rdf:RDF></x:xmpmeta>"
+    '<rdf:Description rdf:about="" xmlns:sfumato="urn:sfumato:1.0#" xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/">'
+    "{}</rdf:Description></rdf:RDF></x:xmpmeta>"
     '<?xpacket end="w"?>'
 )
+_RESERVED = "<plus:DataMining>http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED</plus:DataMining>"
 _TEXTS = {  # field: Exif tag, PNG keyword
     "copyright": (ExifTags.Base.Copyright, "Copyright"),
     "artist": (ExifTags.Base.Artist, "Author"),
@@ -80,7 +83,7 @@ class Metadata:
         recipe: how Sfumato made the picture, as JSON.
         lost_recipe: why ``recipe`` is None although the file has one: it is damaged. Never written.
         reservation: the mark by which the picture is reserved from training, ``DataMining`` or ``tdm-reservation``.
-            Never written.
+            Either is written as the first, which covers more.
     """
 
     copyright: str | None = None
@@ -217,9 +220,14 @@ def recipe_json(recipe: Mapping[str, object]) -> str:
     return text
 
 
-def to_xmp(recipe: Mapping[str, object]) -> bytes:
-    """Return an XMP packet that contains the recipe."""
-    return _XMP.format(recipe_json(recipe)).encode()
+def to_xmp(recipe: Mapping[str, object] | None, reserved: bool) -> bytes:
+    """Return an XMP packet with the recipe, if there is one, and the do-not-train mark of a reserved picture.
+
+    Without both it is empty.
+    """
+    parts = "" if recipe is None else f"<sfumato:recipe>{recipe_json(recipe)}</sfumato:recipe>"
+    parts += _RESERVED * reserved
+    return _XMP.format(parts).encode() if parts else b""
 
 
 def to_exif(metadata: Metadata) -> Image.Exif:

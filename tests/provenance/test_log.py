@@ -64,7 +64,7 @@ def test_every_cut_end_is_found(log: SealLog) -> None:
         with pytest.raises(OutputError, match="missing at its end; restore it"):
             log.append(entry(99))
         with pytest.raises(OutputError, match="missing at its end"):
-            log.check_end()
+            log.check()
     log.path.unlink()
     assert both(log) == ([], [f"lines are missing at the end: it has 0, but had {COUNT}"])
 
@@ -76,6 +76,10 @@ def test_every_changed_byte_is_found(log: SealLog) -> None:
         changed[at] ^= 1
         log.path.write_bytes(bytes(changed))
         assert both(log)[1], at
+        with pytest.raises(OutputError, match=r"line \d+ (is damaged|does not follow|is not the one)"):
+            log.check()  # nothing is sealed onto it
+    log.path.write_bytes(whole)
+    log.check()
 
 
 def test_every_swap_and_copy_is_found(log: SealLog) -> None:
@@ -84,6 +88,8 @@ def test_every_swap_and_copy_is_found(log: SealLog) -> None:
         swapped = [*whole[:number], whole[number + 1], whole[number], *whole[number + 2 :]]
         log.path.write_bytes(b"".join(swapped))
         assert both(log)[1]
+        with pytest.raises(OutputError, match=r"does not follow|is not the one"):
+            log.check()
         log.path.write_bytes(b"".join([*whole[: number + 1], *whole[number:]]))
         assert both(log)[1]
 
@@ -147,8 +153,13 @@ def test_a_log_that_was_put_back_is_found(log: SealLog) -> None:
 
 def test_a_damaged_head_is_told(log: SealLog) -> None:
     log._head_path.write_text('{"lines": "many"}')
-    with pytest.raises(InputError, match=r"head\.json"):
-        both(log)
+    entries, problems = both(log)
+    assert (len(entries), problems) == (
+        COUNT,
+        ["its end, which keys/head.json states, is not known, since that file is damaged"],
+    )
+    with pytest.raises(InputError, match=r"head\.json .*; restore it from a backup, or move log\.jsonl and"):
+        log.check()
 
 
 def _append(folder: str, first: int) -> None:

@@ -15,7 +15,7 @@ from batch_work import paint, save_photos
 from sealing import painted, plain_bytes, read_whole_log
 from sfumato.assets import ledger, picture_path
 from sfumato.errors import OutputError
-from sfumato.image import Photo, read_photo, read_recipe, shrink, to_8_bits, write_photo
+from sfumato.image import Photo, read_photo, read_recipe, reservation, shrink, to_8_bits, write_photo
 from sfumato.metadata import Metadata
 from sfumato.provenance import credentials, mark
 from sfumato.provenance.keys import log_path
@@ -29,6 +29,17 @@ from video_clips import write_clip
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SFUMATO_PROVENANCE", str(tmp_path / "provenance"))
     return tmp_path / "provenance"
+
+
+@pytest.mark.parametrize("format", ["png", "jpg", "webp", "tiff"])
+def test_a_reserved_photo_gives_a_reserved_painting(format: str, folder: Path, tmp_path: Path) -> None:
+    photo, out = painted(), tmp_path / f"a.{format}"
+    Seal.open().write_photo(photo, out)
+    assert reservation(out, read_photo(out).metadata) is None
+    Seal.open().write_photo(replace(photo, metadata=replace(photo.metadata, reservation="tdm-reservation")), out)
+    assert read_photo(out).metadata.reservation == "DataMining"
+    assert reservation(out, Metadata()) == "training-mining"
+    assert read_photo(out).metadata.recipe == photo.metadata.recipe
 
 
 def found(path: Path) -> credentials.Credentials | None:

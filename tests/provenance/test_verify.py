@@ -152,6 +152,8 @@ def test_a_folder_with_much_in_it(signed: Path, tmp_path: Path) -> None:
     states = {Path(row["path"]).name: (row["credentials"] or {}).get("state") for row in rows}
     assert states == {"bad.jpg": "invalid", "clip.webm": None, "good.webp": "trusted", "plain.png": None}
     assert log == {"log": {"lines": 2, "problems": [], "unfinished_line": False}}
+    words = run("verify", below).stdout.splitlines()[-1]
+    assert words == "4 files: 1 with valid credentials, 2 without, 1 NOT VALID (bad.jpg)."
     assert "this format cannot hold them" in run("verify", below / "clip.webm").stdout
     (below / "bad.jpg").unlink()
     assert run("verify", below).exit_code == 0
@@ -226,6 +228,7 @@ def test_a_file_that_cannot_be_decoded_is_not_valid(name: str, content: bytes, f
     (tmp_path / name).write_bytes(content)
     told = run("verify", tmp_path / name)
     assert told.exit_code == 8
+    assert "not a picture that can be read, nor a video" in told.stdout or "the credentials are damaged" in told.stdout
     assert "Invisible mark: not searched for; the file could not be read as a picture." in told.stdout
     assert "this format cannot hold them" not in told.stdout
     assert json.loads(run("verify", tmp_path / name, "--json").stdout.splitlines()[0])["valid"] is False

@@ -67,6 +67,8 @@ def licences(
         return
     for name, each in found.items():
         _print(name, each)
+    if any(verdict(each) is not True for each in found.values()):
+        say("Weights of your own, trained on pictures whose rights you know, change the answer: see docs/licences.md.")
     say("This repeats what owners and users state; it is no legal advice. --json adds authors, sources and hashes.")
 
 

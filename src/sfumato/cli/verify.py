@@ -34,10 +34,11 @@ def verify(
 
     The exit code is 0 if all that is there is valid (or nothing is there), and 8 if something is there and not valid.
     """
-    from sfumato.provenance.verify import Verifier, files_of, log_sentence
+    from sfumato.provenance.verify import Verdict, Verifier, files_of, log_sentence, summary
 
     verifier = Verifier(trust=tuple(trust or ()))
     code, failed = 0, 0
+    verdicts: list[Verdict] = []
     for path in [found for each in paths for found in files_of(each)]:
         try:
             verdict = verifier(path)
@@ -46,6 +47,7 @@ def verify(
             failed = failed or problem.exit_code
             continue
         code = code if verdict.is_valid else INVALID
+        verdicts.append(verdict)
         if as_json:
             say_json(verdict.facts)
             continue
@@ -56,7 +58,10 @@ def verify(
     if as_json:
         facts = {"lines": verifier.lines, "problems": verifier.log_problems, "unfinished_line": verifier.is_torn}
         say_json({"log": facts} if verifier.has_log else {})
-    elif verifier.has_log:
-        say(log_sentence(verifier))
+    else:
+        if verifier.has_log:
+            say(log_sentence(verifier))
+        if len(verdicts) > 1:
+            say(summary(verdicts))
     if code or failed:
         raise typer.Exit(code or failed)

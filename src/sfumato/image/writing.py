@@ -21,10 +21,11 @@ from sfumato.errors import OutputError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image.colour import srgb_profile
 from sfumato.image.photo import Array, Photo, Picture, to_8_bits, to_pil, to_uint8
-from sfumato.metadata import GIF_PREFIX, PNG_KEYWORD, recipe_json, to_exif, to_xmp
+from sfumato.metadata import GIF_PREFIX, PNG_KEYWORD, Metadata, recipe_json, to_exif, to_xmp
 from sfumato.public import public
 
 _TIFF_XMP, _TIFF_ICC = 700, 34675
+_PNG_XMP = "XML:com.adobe.xmp"  # the keyword, as the specification of XMP names it
 
 
 @dataclass(frozen=True)
@@ -138,15 +139,21 @@ def write_working_copy(photo: Photo, path: str | os.PathLike[str]) -> None:
 
 
 def _png_chunks(photo: Photo) -> list[tuple[bytes, bytes]]:
-    """Return the chunks of a PNG that hold colour space, recipe, resolution and Exif."""
-    info = PngInfo()
-    info.add(b"sRGB", b"\0")  # intent: perceptual
-    if photo.metadata.recipe is not None:
-        info.add_itxt(PNG_KEYWORD, recipe_json(photo.metadata.recipe))
+    """Return the chunks of a PNG that hold colour space, recipe, do-not-train mark, resolution and Exif."""
     return [
-        *((chunk[0], chunk[1]) for chunk in info.chunks),
+        *((chunk[0], chunk[1]) for chunk in _png_info(photo.metadata).chunks),
         (b"eXIf", to_exif(photo.metadata).tobytes()[len(b"Exif\0\0") :]),
     ]
+
+
+def _png_info(metadata: Metadata) -> PngInfo:
+    info = PngInfo()
+    info.add(b"sRGB", b"\0")  # intent: perceptual
+    if metadata.recipe is not None:
+        info.add_itxt(PNG_KEYWORD, recipe_json(metadata.recipe))
+    if metadata.reservation:
+        info.add_itxt(_PNG_XMP, to_xmp(None, reserved=True).decode())
+    return info
 
 
 def _suffix_of(file: object) -> str:
@@ -207,10 +214,10 @@ def _encode(photo: Photo, file: BinaryIO, writer: _Writer, quality: int) -> None
     if photo.alpha is not None:
         alpha = photo.alpha if photo.alpha.dtype == levels.dtype else to_8_bits(photo.alpha)
         levels = np.dstack([levels, alpha]) if writer.has_alpha else _flattened(levels, alpha)
-    exif, recipe, dpi = to_exif(photo.metadata), photo.metadata.recipe, photo.metadata.resolution
+    exif, dpi = to_exif(photo.metadata), photo.metadata.resolution
+    xmp = to_xmp(photo.metadata.recipe, reserved=photo.metadata.reservation is not None)
     if writer.format == "TIFF":
-        xmp = {} if recipe is None else {_TIFF_XMP: to_xmp(recipe)}
-        deep.write_tiff(file, levels, exif, {_TIFF_ICC: srgb_profile(), **xmp})
+        deep.write_tiff(file, levels, exif, {_TIFF_ICC: srgb_profile(), **({_TIFF_XMP: xmp} if xmp else {})})
         return
     options = dict(writer.options)
     if dpi is not None:
@@ -218,18 +225,14 @@ def _encode(photo: Photo, file: BinaryIO, writer: _Writer, quality: int) -> None
     if writer.has_quality:
         options["quality"] = quality
     if writer.format == "PNG":
-        info = PngInfo()
-        info.add(b"sRGB", b"\0")  # intent: perceptual
-        if recipe is not None:
-            info.add_itxt(PNG_KEYWORD, recipe_json(recipe))
         if levels.dtype == np.uint16:
             deep.write_png(file, levels, _png_chunks(photo))
             return
-        options["pnginfo"] = info
+        options["pnginfo"] = _png_info(photo.metadata)
     else:
         options["icc_profile"] = srgb_profile()
-        if recipe is not None:
-            options["xmp"] = to_xmp(recipe)
+        if xmp:
+            options["xmp"] = xmp
     Image.fromarray(levels).save(
         cast(BinaryIO, _WithoutDescriptor(file)), format=writer.format, exif=exif.tobytes(), **options
     )

@@ -6,7 +6,7 @@ import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfumato.errors import InputError, first_line
+from sfumato.errors import InputError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -141,7 +141,9 @@ def parse_chain(content: bytes, where: str) -> list[Certificate]:
     try:
         return x509.load_pem_x509_certificates(content)
     except ValueError as problem:
-        raise InputError(f"{where} holds no certificate in PEM ({first_line(problem)}); name another file") from problem
+        raise InputError(
+            f"{where} holds no certificate in PEM; restore it from a copy, or name another file"
+        ) from problem
 
 
 def parse_key(content: bytes, where: str) -> Any:
@@ -154,7 +156,9 @@ def parse_key(content: bytes, where: str) -> Any:
     except TypeError as problem:
         raise InputError(f"{where} has a password; store it without one (openssl pkey -in KEY -out NEW)") from problem
     except (ValueError, UnsupportedAlgorithm) as problem:
-        raise InputError(f"{where} holds no private key in PEM ({first_line(problem)}); name another file") from problem
+        raise InputError(
+            f"{where} holds no private key in PEM; restore it from a copy, or name another file"
+        ) from problem
 
 
 def parse_public_key(content: bytes, where: Path) -> Ed25519PublicKey:

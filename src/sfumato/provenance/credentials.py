@@ -24,6 +24,15 @@ from sfumato.provenance.sources import Source
 LABEL = "org.sfumato.seal"
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _SOURCE = "source"
+#: The do-not-train mark (CAWG Training and Data Mining 1.1); `image.reservation` reads it.
+_RESERVED = {
+    "label": "cawg.training-mining",
+    "data": {
+        "entries": {
+            f"cawg.{use}": {"use": "notAllowed"} for use in ("ai_generative_training", "ai_training", "data_mining")
+        }
+    },
+}
 _SNIFF = 32  # bytes
 _BRANDS = {b"qt  ": "video/quicktime", b"avif": "image/avif", b"avis": "image/avif"}
 _HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -68,6 +77,7 @@ class Statement:
         sources: the pictures of the styles.
         source_type: IPTC's word for how the file was made.
         kind: of the file that was painted.
+        is_reserved: whether the owner of that file reserved it from training.
     """
 
     seal: Mapping[str, Any]
@@ -75,6 +85,7 @@ class Statement:
     sources: Sequence[Source] = ()
     source_type: str = "compositeWithTrainedAlgorithmicMedia"
     kind: Literal["photo", "video"] = "photo"
+    is_reserved: bool = False
 
 
 def sign(file: BinaryIO, out: BinaryIO, statement: Statement, keys: Keys) -> None:
@@ -142,6 +153,7 @@ def _manifest(statement: Statement, kind: str) -> dict[str, Any]:
                 "data": {"actions": [{"action": "c2pa.opened", "parameters": {"ingredientIds": [_SOURCE]}}, edited]},
             },
             {"label": LABEL, "data": dict(statement.seal)},
+            *([_RESERVED] if statement.is_reserved else []),
         ],
     }
 

@@ -35,8 +35,8 @@ _MAX_LINE = 4096  # bytes
 _FIELDS = {"n", "previous", "time", "id", "file", "pixels", "recipe", "signature"}
 _HASH = re.compile(r"[0-9a-f]{64}")
 _REMEDY = (
-    "restore it from a backup, or move it and keys/head.json to another folder to begin a new log; what it proved is "
-    "then lost"
+    "restore it from a backup, or move log.jsonl and keys/head.json to another folder to begin a new log; what it "
+    "proved is then lost"
 )
 
 
@@ -105,10 +105,29 @@ class SealLog:
             self._write_head(_Head(head.lines + 1, head.size + len(line) + 1, _digest(line)))
         return said
 
-    def check_end(self) -> None:
-        """Raise OutputError where lines are missing from the end, so that nothing could be added."""
-        if _read_head(self._head_path).size > _size(self.path):
+    def check(self) -> None:
+        """Raise OutputError where lines are missing or were changed, so that nothing is added to a log that is wrong.
+
+        Only the hashes of the lines are compared, which takes a second for some 100,000 of them: a change of one line
+        does not fit the next one, or the stored end. `read_log` also checks the signatures.
+        """
+        head = _read_head(self._head_path)  # first: the log only grows
+        if _size(self.path) < head.size:
             raise OutputError(_cut(self.path))
+        number, previous = 0, _FIRST
+        with told(f"cannot read {self.path}"), open(self.path if head.size else os.devnull, "rb") as file:
+            for number, line in enumerate(_lines(file, head.size), 1):
+                found = _parsed(line[:-1])
+                if found is None:
+                    raise OutputError(f"cannot write {self.path}: line {number} is damaged; {_REMEDY}")
+                if found["previous"] != previous:
+                    raise OutputError(
+                        f"cannot write {self.path}: line {number} does not follow the line before it, so one of them "
+                        f"was changed, removed or moved; {_REMEDY}"
+                    )
+                previous = _digest(line[:-1])
+        if (number, previous) != (head.lines, head.last):
+            raise OutputError(f"cannot write {self.path}: line {number} is not the one that was written; {_REMEDY}")
 
     def _end(self) -> tuple[_Head, str | None]:
         """Return the end of the log, mended: lines that the head does not know yet are added to it."""
@@ -160,21 +179,21 @@ def read_log(folder: Path) -> Reading | None:
     the log only grows.
 
     Raises:
-        InputError: the log, its end or its key cannot be read.
+        InputError: the log or its key cannot be read.
     """
     path = log_path(folder)
     if (public := log_public_key(folder)) is None:
         if os.path.exists(path):
             raise InputError(f"cannot check {path}: the public key of the log, {folder / 'log-key.pem'}, is missing")
         return None
+    problems: list[str] = []
     try:
         head, has_end = _read_head(head_path(folder)), os.path.exists(head_path(folder))
     except InputError as problem:
-        if not isinstance(problem.__cause__, PermissionError):
-            raise
         head, has_end = _Head(), False
+        if not isinstance(problem.__cause__, PermissionError):
+            problems.append("its end, which keys/head.json states, is not known, since that file is damaged")
     entries: list[Entry] = []
-    problems: list[str] = []
     number, previous, at_head, is_torn = 0, _FIRST, head.lines == 0, False
     try:
         with open(path, "rb") as file:

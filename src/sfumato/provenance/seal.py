@@ -51,12 +51,12 @@ class Seal:
 
     Raises:
         InputError: the log cannot be read.
-        OutputError: lines are missing from the log.
+        OutputError: lines of the log are missing, or were changed.
     """
 
     def __init__(self, keys: Keys) -> None:
         self.keys, self._log = keys, SealLog(keys)
-        self._log.check_end()
+        self._log.check()
 
     @classmethod
     def open(cls, folder: Path | None = None, create: bool = True) -> Seal:
@@ -111,7 +111,8 @@ class Seal:
         photo, remarks = mark_photo(photo, id_)
         plain, signed = io.BytesIO(), io.BytesIO()
         write_photo(photo, plain, format, quality)
-        credentials.sign(plain, signed, _statement(recipe, id_, source), self.keys)
+        stated = replace(_statement(recipe, id_, source), is_reserved=photo.metadata.reservation is not None)
+        credentials.sign(plain, signed, stated, self.keys)
         content = signed.getvalue()
         entry = Entry(id_, hashlib.sha256(content).hexdigest(), pixels_digest(_stored(photo, plain)), digest)
         return Sealed(content, id_, remarks), entry

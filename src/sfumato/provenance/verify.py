@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ TORN = (
     "An unfinished line follows, as a loss of power or a full disk leaves it: its file was not written, and the next "
     "seal removes the line."
 )
+#: What IPTC's words for how a picture was made mean, for those that Sfumato writes.
+_SOURCE_TYPES = {
+    "compositeWithTrainedAlgorithmicMedia": "an AI model changed a photo or picture",
+    "humanEdits": "edited by hand, without an AI model",
+}
 _UNTRUSTED = "signingCredential.untrusted"
 
 
@@ -140,6 +146,22 @@ class Verifier:
         return ["Log: it has no line on this file."], None
 
 
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """Return a sentence on several files; it names those that are not valid."""
+    counts = Counter(_kind(each) for each in verdicts)
+    wrong = [each.path.name for each in verdicts if not each.is_valid]
+    named = f" ({', '.join(wrong[:8])}{', ...' if len(wrong) > 8 else ''})" if wrong else ""
+    parts = [f"{counts[True]} with valid credentials", f"{counts[None]} without", f"{counts[False]} NOT VALID{named}"]
+    return f"{counted(len(verdicts), 'file')}: {', '.join(parts)}."
+
+
+def _kind(verdict: Verdict) -> bool | None:
+    """Return whether credentials are valid; None where there are none, and nothing is wrong."""
+    if not verdict.is_valid:
+        return False
+    return True if verdict.facts["credentials"] else None
+
+
 def files_of(path: Path) -> list[Path]:
     """Return a file, or the pictures and videos in a folder and its subfolders.
 
@@ -202,7 +224,7 @@ def _at(entry: Entry) -> str:
 def _credential_sentences(found: Credentials | None, is_readable: bool, kind: str | None) -> Iterator[str]:
     if found is None:
         if not is_readable:
-            yield "Content credentials: none found."
+            yield "Content credentials: none found. The file is not a picture that can be read, nor a video."
         elif kind is None:
             yield "Content credentials: none; this format cannot hold them."
         else:
@@ -211,6 +233,8 @@ def _credential_sentences(found: Credentials | None, is_readable: bool, kind: st
     if found.state == "invalid":
         reasons = list(dict.fromkeys(meaning(each) for each in found.failures if each.code != _UNTRUSTED))
         yield f"Content credentials: NOT VALID: {'; '.join(reasons) or 'the library gives no reason'}."
+        if all(each.code == "damaged" for each in found.failures):
+            return
         yield "Nothing that they say can be relied on."
     else:
         yield "Content credentials: valid; the file has not changed since it was signed."
@@ -225,7 +249,8 @@ def _credential_sentences(found: Credentials | None, is_readable: bool, kind: st
 def _claims(found: Credentials) -> Iterator[str]:
     """Say what credentials state."""
     made = short(found.generator) or "an unnamed program"
-    types = f" ({', '.join(map(short, found.source_types))})" if found.source_types else ""
+    words = [_SOURCE_TYPES.get(each, short(each)) for each in found.source_types]
+    types = f" ({', '.join(words)})" if words else ""
     yield f"They say: made by {made}{types}, by {', '.join(map(short, found.actions)) or 'no stated action'}."
     for each in found.ingredients:
         facts = [f"SHA-256 {short(each.sha256)[:12]}"] if each.sha256 else []
@@ -239,6 +264,8 @@ def _claims(found: Credentials) -> Iterator[str]:
         styles = found.seal.get("styles")
         settings += [f"style {short(str(each))}" for each in styles[:8]] if isinstance(styles, list) else []
         yield f"  settings: {', '.join(settings) or 'none'}"
+        if "model" in found.seal:
+            yield "  These licences are those of the style's pictures. sfumato licences FILE also covers the weights."
 
 
 def meaning(failure: Failure) -> str:
