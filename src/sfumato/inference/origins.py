@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from sfumato import assets
 from sfumato.image import Picture, as_image, read_photo, resample, thumbnail_size, to_pil
@@ -26,6 +27,9 @@ from sfumato.inference.stylizer import Stylizer
 Map = npt.NDArray[np.float32]
 #: Number of patches on the sheet, and their side in places.
 PATCHES, PATCH = 5, 8
+_CUT = 156  # pixels of the side of a patch on the sheet
+#: The colours of a style's pictures on the map; they differ for the colour-blind too (Okabe & Ito 2008).
+_PICTURES = np.array([[230, 159, 0], [86, 180, 233], [0, 158, 115], [204, 121, 167], [213, 94, 0]], np.float32) / 255
 _CORNERS = np.array([[[230, 60, 50], [250, 200, 40]], [[60, 70, 200], [40, 170, 110]]], np.float32) / 255
 
 
@@ -83,6 +87,22 @@ class Explained:
     def to_json(self) -> dict[str, object]:
         """Return the recipe and the origins as JSON."""
         return {"recipe": self.recipe.to_json(), "styles": [style.to_json() for style in self.styles]}
+
+
+class _Patch(NamedTuple):
+    """A place that the sheet shows closely.
+
+    Attributes:
+        number: from 1.
+        here: its position in the picture, x and y in [0, 1].
+        source: index of the picture that it came from.
+        there: its position in that picture, x and y in [0, 1].
+    """
+
+    number: int
+    here: tuple[float, float]
+    source: int
+    there: tuple[float, float]
 
 
 def find_origins(
@@ -156,59 +176,102 @@ def origins_sheet(found: Explained) -> Picture:
     """Return the contact sheet ``(1, 3, H, W)``.
 
     For each style it shows the photo, the picture and the map of origins; the style's pictures in the map's colours;
-    and patches of the picture beside their origins.
+    and patches of the picture beside their origins. Of several pictures of a style, a second map shows which one each
+    place came from. Numbers mark the patches in the picture and in the style's pictures.
     """
     bands = []
     for origins in found.styles:
-        height, width = found.picture.shape[2:]
+        patches = _patches(origins)
+        own = [(each.number, *each.here) for each in patches]
         colours = position_colours(origins.places[:, :, 1], origins.places[:, :, 2])
-        chart = np.ascontiguousarray(colours.transpose(2, 0, 1))[None]
-        chart = resample(chart, height, width, Image.Resampling.NEAREST)
-        first = [("the photo", found.photo), ("the picture", found.picture), ("where each place came from", chart)]
-        bands += [band(first, origins.style), band(_tinted_sources(origins), "the style's pictures")]
-        bands.append(band(_patches(found.picture, origins), "picture | origin"))
+        first = [("the photo", found.photo), ("the picture", _numbered(found.picture, own))]
+        first.append(("where each place came from", _chart(colours, found.picture)))
+        largest = sorted(range(len(origins.sources)), key=lambda i: -origins.sources[i].share)[:PATCHES]
+        if len(largest) > 1:
+            of_picture = np.full((len(origins.sources), 3), 0.75, np.float32)
+            of_picture[largest] = _PICTURES[: len(largest)]
+            first.append(
+                ("which picture (frames below)", _chart(of_picture[origins.places[:, :, 0].astype(int)], found.picture))
+            )
+        bands += [band(first, origins.style), band(_tinted_sources(origins, largest, patches), "the style's pictures")]
+        bands.append(band(_patch_pairs(found.picture, origins, patches), "picture | origin"))
     return stacked(bands)
 
 
-def _tinted_sources(origins: Origins) -> list[tuple[str, Picture]]:
-    """Return the pictures that most places came from, tinted with the colours of their positions."""
-    largest = sorted(origins.sources, key=lambda source: -source.share)[:PATCHES]
+def _chart(colours: Map, picture: Picture) -> Picture:
+    """Return colours ``(h, w, 3)`` of places as a picture of the size of another."""
+    chart = np.ascontiguousarray(colours.transpose(2, 0, 1))[None]
+    height, width = picture.shape[2:]
+    return resample(chart, height, width, Image.Resampling.NEAREST)
+
+
+def _tinted_sources(origins: Origins, largest: Sequence[int], patches: Sequence[_Patch]) -> list[tuple[str, Picture]]:
+    """Return the pictures that most places came from, tinted by position, and framed in their own colour."""
     cells = []
-    for source in largest:
+    for colour, index in zip(_PICTURES, largest, strict=False):
+        source = origins.sources[index]
         height, width = source.picture.shape[2:]
         down, across = np.mgrid[0:height, 0:width].astype(np.float32)
         tint = position_colours(across / width, down / height).transpose(2, 0, 1)[None]
-        cells.append(
-            (f"{source.share:.0%}  {source.title}", np.float32(0.55) * source.picture + np.float32(0.45) * tint)
-        )
+        cell = np.float32(0.55) * source.picture + np.float32(0.45) * tint
+        cell = _numbered(cell, [(each.number, *each.there) for each in patches if each.source == index])
+        if len(largest) > 1:
+            edge = max(3, max(height, width) // 40)
+            cell = np.pad(cell, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
+            frame = colour[None, :, None, None]
+            cell[:, :, :edge], cell[:, :, -edge:] = frame, frame
+            cell[:, :, :, :edge], cell[:, :, :, -edge:] = frame, frame
+        # The artist's name would take the room of the title, which tells the pictures apart.
+        cells.append((f"{source.share:.0%}  {source.title.partition(', ')[2] or source.title}", cell))
     return cells
 
 
-def _patches(picture: Picture, origins: Origins) -> list[tuple[str, Picture]]:
-    """Return patches of the picture, evenly from left to right, each beside the origin of its central place."""
+def _patches(origins: Origins) -> list[_Patch]:
+    """Return places evenly from left to right."""
     height, width = origins.places.shape[:2]
-    cells = []
+    found = []
     for number in range(PATCHES):
         row = height * (1 + number % 3) // 4
         column = min(width - 1, round(width * (number + 0.5) / PATCHES))
-        source, across, down = origins.places[row, column]
-        own = _cut(picture, (column + 0.5) / width, (row + 0.5) / height)
-        there = origins.sources[int(source)].picture
-        cells.append((f"{number + 1}", np.concatenate([own, _cut(there, float(across), float(down))], 3)))
-    return cells
+        source, across, down = map(float, origins.places[row, column])
+        here = (column + 0.5) / width, (row + 0.5) / height
+        found.append(_Patch(number + 1, here, int(source), (across, down)))
+    return found
+
+
+def _patch_pairs(picture: Picture, origins: Origins, patches: Sequence[_Patch]) -> list[tuple[str, Picture]]:
+    """Return patches of the picture, each beside its origin."""
+    return [
+        (
+            f"{each.number}",
+            np.concatenate([_cut(picture, *each.here), _cut(origins.sources[each.source].picture, *each.there)], 3),
+        )
+        for each in patches
+    ]
 
 
 def _cut(picture: Picture, across: float, down: float) -> Picture:
-    """Return a square of `PATCH` places around a position, scaled by the picture's size, with its centre marked."""
-    short = min(picture.shape[2:])
-    side = max(8, round(PATCH * 4 * short / WORK))
-    half = side // 2
-    padded = np.pad(picture, ((0, 0), (0, 0), (half, half), (half, half)), mode="edge")
-    top, left = (
-        min(int(at * length), length - 1) for at, length in zip((down, across), picture.shape[2:], strict=True)
+    """Return a square of `PATCH` places around a position, or at the border beside it, with the position marked.
+
+    Its side is scaled by the picture's size.
+    """
+    height, width = picture.shape[2:]
+    side = min(max(8, round(PATCH * 4 * min(height, width) / WORK)), height, width)
+    x, y = across * width, down * height
+    left, top = (int(np.clip(at - side / 2, 0, length - side)) for at, length in ((x, width), (y, height)))
+    image = to_pil(np.clip(picture[:, :, top : top + side, left : left + side], 0, 1)).resize(
+        (_CUT, _CUT), Image.Resampling.BICUBIC
     )
-    image = to_pil(np.clip(padded[:, :, top : top + side, left : left + side], 0, 1)).resize(
-        (156, 156), Image.Resampling.BICUBIC
-    )
-    ImageDraw.Draw(image).rectangle((68, 68, 88, 88), outline=(255, 255, 255))
+    at_x, at_y = ((at - start) / side * _CUT for at, start in ((x, left), (y, top)))
+    ImageDraw.Draw(image).rectangle((at_x - 10, at_y - 10, at_x + 10, at_y + 10), outline=(255, 255, 255))
+    return as_image(image)
+
+
+def _numbered(picture: Picture, marks: Sequence[tuple[int, float, float]]) -> Picture:
+    """Return the picture with numbers at positions, x and y in [0, 1]."""
+    image = to_pil(np.clip(picture, 0, 1))
+    font = ImageFont.load_default(max(10, max(image.size) // 16))
+    for number, x, y in marks:
+        at = x * image.width, y * image.height
+        ImageDraw.Draw(image).text(at, f"{number}", "white", font, "mm", stroke_width=2, stroke_fill="black")
     return as_image(image)
