@@ -38,7 +38,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from augmentation_data import COPIES, Data, Setting, copies, fashion, pacs
+from augmentation_data import Data, Setting, copies, fashion, pacs
 from PIL import Image
 from torch import nn
 
@@ -123,7 +123,7 @@ class Plan:
 
 
 PLANS = {
-    "pacs": Plan(48, 50, 32, (4e-3, 4e-3), (24, 48, 96, 128)),
+    "pacs": Plan(40, 50, 32, (4e-3, 4e-3), (24, 48, 96, 128)),
     "fashion": Plan(32, 40, 32, (4e-3, 4e-3), (24, 48, 96)),
     "tuned": Plan(72, 10, 16, (3e-4, 3e-3)),
 }
@@ -145,7 +145,7 @@ def train(data: Data, plan: Plan, arm: Arm, seed: int, out: Path, steps: int | N
     photos, labels = resized(data.photos[chosen], plan.side + margin), torch.from_numpy(data.labels[chosen])
     if arm.look:
         made = copies(data, arm.look, arm.setting, out)[chosen]
-        styled = resized(made.reshape(-1, *made.shape[2:]), plan.side + margin).unflatten(0, (-1, COPIES))
+        styled = resized(made.reshape(-1, *made.shape[2:]), plan.side + margin).unflatten(0, (-1, data.copies))
     network = small_network(plan.widths, classes) if plan.widths else Tuned(classes)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = list(network.children())
@@ -159,7 +159,7 @@ def train(data: Data, plan: Plan, arm: Arm, seed: int, out: Path, steps: int | N
     network.train()
     for places in islice(batches(len(photos), plan.batch, seed), total):
         x = photos[places]
-        which, uses = torch.randint(COPIES, (len(x),), generator=rng), torch.rand(len(x), generator=rng)
+        which, uses = torch.randint(data.copies, (len(x),), generator=rng), torch.rand(len(x), generator=rng)
         if arm.look:
             x = torch.where((uses < arm.setting.share).view(-1, 1, 1, 1), styled[places, which], x)
         corners = torch.randint(margin + 1, (len(x), 2), generator=rng).tolist()
@@ -229,7 +229,9 @@ def arms(part: str, targets: tuple[str, ...], setting: Setting) -> Iterator[Arm]
         return
     yield Arm(True)
     yield from (Arm(True, target, setting) for target in targets)
-    yield from (Arm(True, "built-in", setting), Arm(False), Arm(False, "built-in", setting))
+    yield Arm(True, "built-in", setting)
+    if part != "tuned":
+        yield from (Arm(False), Arm(False, "built-in", setting))
 
 
 def measure(runs: Runs, arguments: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from sfumato.inference.stylizer import Stylizer
 
 DOMAINS = ("art_painting", "cartoon", "sketch")
 SHIFTS = ("drawn", "cloth", "noisy")
-POOL, COPIES = 40, 2  # training photos of a class, and copies of a photo
+POOL = 40  # training photos of a class
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -38,7 +38,7 @@ class Data:
     """
 
     name: str
-    side: int
+    copies: int  # of each photo
     photos: np.ndarray
     labels: np.ndarray
     styles: dict[str, np.ndarray]
@@ -64,7 +64,7 @@ def pacs(folder: Path, side: int = 80) -> Data:
     tests = {"photo": read("photo", 60, 80)} | {domain: read(domain, 24, 80) for domain in DOMAINS}
     photos, labels = read("photo", 0, POOL)
     return Data(
-        "pacs", side, photos, labels, {d: s[0] for d, s in styles.items()}, {d: s[1] for d, s in styles.items()}, tests
+        "pacs", 2, photos, labels, {d: s[0] for d, s in styles.items()}, {d: s[1] for d, s in styles.items()}, tests
     )
 
 
@@ -80,17 +80,18 @@ def fashion(side: int = 64) -> Data:
     def enlarged(x: np.ndarray) -> np.ndarray:
         return np.asarray(Image.fromarray(np.pad(x, 2)).resize((side, side), Image.Resampling.BICUBIC))
 
-    def shifted(x: np.ndarray, shift: str) -> np.ndarray:
-        return np.stack([SHIFTED[shift](enlarged(each), np.random.default_rng(i)) for i, each in enumerate(x)])
+    def shifted(x: np.ndarray, shift: str, first: int) -> np.ndarray:
+        seeded = ((each, np.random.default_rng(i)) for i, each in enumerate(x, first))
+        return np.stack([SHIFTED[shift](enlarged(each), rng) for each, rng in seeded])
 
     def clean(x: np.ndarray) -> np.ndarray:
         return np.stack([enlarged(each)[..., None].repeat(3, -1) for each in x])
 
     tests = {"clean": (clean(test[:1000]), test_labels[:1000].astype(int))}
-    tests |= {shift: (shifted(test[:1000], shift), test_labels[:1000].astype(int)) for shift in SHIFTS}
-    styles = {shift: shifted(pictures[others], shift) for shift in SHIFTS}
+    tests |= {shift: (shifted(test[:1000], shift, 0), test_labels[:1000].astype(int)) for shift in SHIFTS}
+    styles = {shift: shifted(pictures[others], shift, 1000) for shift in SHIFTS}
     unused = dict.fromkeys(SHIFTS, labels[others].astype(int))
-    return Data("fashion", side, clean(pictures[pool]), labels[pool].astype(int), styles, unused, tests)
+    return Data("fashion", 1, clean(pictures[pool]), labels[pool].astype(int), styles, unused, tests)
 
 
 def blurred(x: np.ndarray, radius: float) -> np.ndarray:
@@ -148,13 +149,13 @@ def built_in() -> list[Style]:
 
 
 def copies(data: Data, look: str, setting: Setting, out: Path) -> np.ndarray:
-    """Return the copies of all photos (N, COPIES, side, side, 3); ``look`` is built-in, a target, or colours-TARGET."""
+    """Return the copies of all photos (N, copies, side, side, 3); ``look`` is built-in, a target, or colours-TARGET."""
     file = out / "copies" / f"{data.name}-{look}-{setting.quality}-{setting.least:g}.npy"
     if file.exists():
         return np.load(file)
-    made = np.empty((len(data.photos), COPIES, *data.photos.shape[1:]), np.uint8)
+    made = np.empty((len(data.photos), data.copies, *data.photos.shape[1:]), np.uint8)
     for index, photo in enumerate(data.photos):
-        for number in range(COPIES):
+        for number in range(data.copies):
             rng = np.random.default_rng([index, number])
             strength, target = float(rng.uniform(setting.least, 1)), look.removeprefix("colours-")
             picture = data.styles[target][rng.integers(len(data.styles[target]))] if target in data.styles else None
