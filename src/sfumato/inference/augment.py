@@ -49,7 +49,8 @@ def draw(rng: np.random.Generator, styles: int, strengths: tuple[float, float]) 
     """Draw the index of one of the styles, and a strength from the range, on the grid of `STEP`."""
     low, high = strengths
     index = int(rng.integers(styles))
-    return index, low + STEP * int(rng.integers(round((high - low) / STEP) + 1)) if high > low else low
+    steps = int(rng.integers(round((high - low) / STEP) + 1)) if high > low else 0
+    return index, min(high, low + STEP * steps)
 
 
 @public
