@@ -7,17 +7,17 @@ Two sets of data:
 
 * **PACS** (DIR has photo/, art_painting/, cartoon/ and sketch/, each with 7 folders): learn from photos, judge on the
   other three domains. Of each class and domain, 56 pictures judge (of photos 20). 24 others of each domain are the
-  target's unlabelled pictures: they are the styles of "own look". Their labels serve only the part `choose`.
+  target's unlabelled pictures, which are styles. Their labels serve only the part `choose`.
 * **Fashion-MNIST** (Debian's dataset-fashion-mnist): learn from clothes on black, judge on 1,000 clothes that are
   drawn in lines, or lie on patterned cloth, or are noisy. The styles are 100 such pictures of other clothes.
 
-Arms: `plain`; `jitter` (brightness, contrast, saturation, order of channels); `style` (copies in the built-in styles);
-`jitter + style`; `jitter + own look` (each copy in the style of one random picture of the target); and as a control
-`jitter + own colours` (means and deviations of the channels are taken from such a picture, without the engine). All
-arms crop and mirror, and take the same number of steps. A copy takes the place of its photo with the probability
-"share"; jitter changes both.
+Arms: `plain`; `jitter` (brightness, contrast, saturation, order of channels); `built-in` (copies in the built-in
+styles); `jitter + built-in`; `jitter + TARGET` (each copy in the style of one random picture of that target); and as a
+control `jitter + colours-TARGET` (means and deviations of the channels are taken from such a picture, without the
+engine). All arms crop and mirror, and take the same number of steps. A copy takes the place of its photo with the
+probability "share"; jitter changes both.
 
-Parts: `choose` compares quality, strength and share of the own look of sketches on the 24 pictures (seeds 100 and 101);
+Parts: `choose` compares quality, strength and share with the look of sketches, judged on its 24 pictures of each class;
 the others use what it found best. `pacs` and `fashion` train a small network from nothing. `tuned` trains all of an
 EfficientNet-Lite0 that has seen ImageNet. Each seed draws 30 of 40 training photos of each class, and the weights.
 
@@ -45,6 +45,7 @@ from torch import nn
 from sfumato.quality.backbones import EfficientNetLite0
 from sfumato.quality.intervals import crossed_interval
 
+CHOOSING_SEED = 100  # that no other part has
 DRAWN = 30  # training photos of a class that a seed draws
 GRID = (
     Setting("standard", 0.5, 0.3),
@@ -238,11 +239,8 @@ def measure(runs: Runs, arguments: argparse.Namespace) -> None:
     load = cache(lambda name: pacs(arguments.pacs) if name == "pacs" else fashion())
     for part in arguments.parts:
         if part == "choose":
-            for seed in (100, 101):
-                runs.run(part, load("pacs"), PLANS["pacs"], Arm(True), seed, arguments.steps)
-                for setting in GRID:
-                    arm = Arm(True, "sketch", setting)
-                    runs.run(part, load("pacs"), PLANS["pacs"], arm, seed, arguments.steps)
+            for arm in (Arm(True), *(Arm(True, "sketch", setting) for setting in GRID)):
+                runs.run(part, load("pacs"), PLANS["pacs"], arm, CHOOSING_SEED, arguments.steps)
             continue
         data = load("fashion" if part == "fashion" else "pacs")
         plan = PLANS["pacs" if part == "control" else part]

@@ -115,14 +115,14 @@ COCO: dict[str, Any] = {
 }
 
 
-def annotations(folder: Path, document: Any = COCO) -> Annotations:
+def saved(folder: Path, document: Any = COCO) -> Annotations:
     (folder / "coco.json").write_text(json.dumps(document))
     return Annotations(folder / "coco.json")
 
 
 def test_annotations_of_copies_are_new_entries_that_keep_everything_else(tmp_path: Path) -> None:
     pairs = [("a/x.png", "a/x-style1.png"), ("a/x.png", "a/x-style2.png"), ("y.png", "y-style1.png")]
-    made = annotations(tmp_path).of_copies(pairs)
+    made = saved(tmp_path).of_copies(pairs)
     assert (made["info"], made["categories"]) == (COCO["info"], COCO["categories"])
     assert [(each["id"], each["file_name"]) for each in made["images"]] == [
         (6, "a/x-style1.png"),
@@ -148,12 +148,12 @@ def test_boxes_that_would_not_fit_are_told(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     Image.new("RGB", (30, 20)).save(tmp_path / "a" / "x.png")
     Image.new("RGB", (30, 20)).save(tmp_path / "y.png")
-    annotations(tmp_path).check(tmp_path)
+    saved(tmp_path).check(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6  # boxes are in stored pixels, and a copy is upright
     Image.new("RGB", (30, 20)).save(tmp_path / "y.png", exif=exif)
     with pytest.raises(InputError, match=r"has 20 x 30 pixels upright, but .* says 30 x 20"):
-        annotations(tmp_path).check(tmp_path)
+        saved(tmp_path).check(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_damaged_annotations_are_told(path: tuple[Any, ...], value: Any, sentenc
     if path:
         place[path[-1]] = value
     with pytest.raises(InputError, match=sentence):
-        annotations(tmp_path, document if path else value)
+        saved(tmp_path, document if path else value)
 
 
 def test_a_file_that_is_not_json_is_told(tmp_path: Path) -> None:
