@@ -14,7 +14,7 @@ Two sets of data:
 Arms: `plain`; `jitter` (brightness, contrast, saturation, order of channels); `built-in` (copies in the built-in
 styles); `jitter + built-in`; `jitter + TARGET` (each copy in the style of one random picture of that target); and as a
 control `jitter + colours-TARGET` (means and deviations of the channels are taken from such a picture, without the
-engine). All arms crop and mirror, and take the same number of steps. A copy takes the place of its photo with the
+engine), and the quality that was not chosen. All arms crop and mirror, and take the same number of steps. A copy takes the place of its photo with the
 probability "share"; jitter changes both.
 
 Parts: `choose` compares quality, strength and share with the look of sketches, judged on its 24 pictures of each class;
@@ -53,6 +53,8 @@ GRID = (
     Setting("standard", 1.0, 0.6),
     Setting("draft", 0.5, 0.6),
 )
+
+OTHER = GRID[1]  # the quality that was not found best, for comparison
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,7 @@ class Runs:
 
 def arms(part: str, targets: tuple[str, ...], setting: Setting) -> Iterator[Arm]:
     if part == "control":
+        yield Arm(True, "sketch", OTHER)
         yield from (Arm(True, f"colours-{target}", setting) for target in targets)
         return
     yield Arm(True)
@@ -258,7 +261,8 @@ def table(runs: Runs) -> None:
     for row in runs.rows:
         for domain, packed in row["hits"].items():
             bits = np.unpackbits(np.frombuffer(bytes.fromhex(packed), np.uint8))[: row["pictures"][domain]]
-            name = row["arm"] + (f" {tuple(row['setting'].values())}" if row["part"] == "choose" else "")
+            shown = row["part"] == "choose" or row["setting"] == vars(OTHER)
+            name = row["arm"] + (f" {tuple(row['setting'].values())}" if shown else "")
             found["pacs" if row["part"] == "control" else row["part"], name, domain][row["seed"]] = bits.astype(float)
     for part in dict.fromkeys(key[0] for key in found):
         domains = list(dict.fromkeys(key[2] for key in found if key[0] == part))
