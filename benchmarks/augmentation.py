@@ -12,10 +12,10 @@ Two sets of data:
   drawn in lines, or lie on patterned cloth, or are noisy. The styles are 100 such pictures of other clothes.
 
 Arms: `plain`; `jitter` (brightness, contrast, saturation, order of channels); `built-in` (copies in the built-in
-styles); `jitter + built-in`; `jitter + TARGET` (each copy in the style of one random picture of that target); and as a
-control `jitter + colours-TARGET` (means and deviations of the channels are taken from such a picture, without the
-engine), and the quality that was not chosen. All arms crop and mirror, and take the same number of steps. A copy takes the place of its photo with the
-probability "share"; jitter changes both.
+styles); `jitter + built-in`; `jitter + TARGET` (each copy in the style of one random picture of that target); and for
+comparison `jitter + colours-TARGET` (means and deviations of the channels are taken from such a picture, without the
+engine), and the quality that was not chosen. All arms crop and mirror, and take the same number of steps. A copy takes
+the place of its photo with the probability "share"; jitter changes both.
 
 Parts: `choose` compares quality, strength and share with the look of sketches, judged on its 24 pictures of each class;
 the others use what it found best. `pacs` and `fashion` train a small network from nothing. `tuned` trains all of an
