@@ -253,7 +253,7 @@ def measure(runs: Runs, arguments: argparse.Namespace) -> None:
 
 
 def table(runs: Runs) -> None:
-    """Print the mean accuracy of each arm, and its difference from jitter with a 95 % interval.
+    """Print the mean accuracy of each arm, its number of seeds, and its difference from jitter ± half a 95 % interval.
 
     The interval is for new seeds and new pictures: the differences are crossed, seeds by pictures.
     """
@@ -275,8 +275,7 @@ def table(runs: Runs) -> None:
                 seeds = sorted(mine.keys() & base.keys())
                 if name != "jitter" and len(seeds) > 1:
                     interval = crossed_interval(np.stack([mine[s] - base[s] for s in seeds]))
-                    low, high = 100 * interval.low, 100 * interval.high
-                    cell += f" ({100 * interval.value:+.1f}: {low:+.1f} to {high:+.1f})"
+                    cell += f" ({100 * interval.value:+.1f} ± {50 * (interval.high - interval.low):.1f})"
                 cells.append(cell)
             print(f"| {name} ({len(found[part, name, domains[0]])}) | " + " | ".join(cells) + " |")
 

@@ -49,7 +49,7 @@ def augment(
     ] = "0.5,1",
     quality: Annotated[
         QualityMode, typer.Option(case_sensitive=False, help="As for sfumato stylize.")
-    ] = QualityMode.standard,
+    ] = QualityMode.draft,
     seed: Annotated[int, typer.Option(help="Random seed of styles, strengths and strokes, 0 or more.")] = 0,
     coco: Annotated[
         Path | None,
