@@ -232,7 +232,7 @@ def arms(part: str, targets: tuple[str, ...], setting: Setting) -> Iterator[Arm]
         yield from (Arm(True, f"colours-{target}", setting) for target in targets)
         return
     yield Arm(True)
-    yield from (Arm(True, target, setting) for target in targets)
+    yield from (Arm(True, target, setting) for target in reversed(targets))
     yield Arm(True, "built-in", setting)
     if part != "tuned":
         yield from (Arm(False), Arm(False, "built-in", setting))
@@ -247,8 +247,8 @@ def measure(runs: Runs, arguments: argparse.Namespace) -> None:
             continue
         data = load("fashion" if part == "fashion" else "pacs")
         plan = PLANS["pacs" if part == "control" else part]
-        for seed in range(arguments.first, arguments.first + arguments.seeds):
-            for arm in arms(part, tuple(data.styles), runs.best()):
+        for arm in arms(part, tuple(data.styles), runs.best()):
+            for seed in range(arguments.first, arguments.first + arguments.seeds):
                 runs.run(part, data, plan, arm, seed, arguments.steps)
 
 
