@@ -185,6 +185,17 @@ def test_the_records_of_a_batch(desk: Desk) -> None:
     assert desk.check() >= {".png", ".json", ".jsonl", ".csv"}
 
 
+def test_copies_of_a_training_set(desk: Desk) -> None:
+    photos, out = desk.home / "photos", desk.out / "copies"
+    image = {"id": 1, "file_name": min(path.name for path in photos.iterdir())}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
+    (desk.home / "coco.json").write_text(json.dumps({"images": [image], "annotations": [box], "categories": []}))
+    options = ("--quality", "draft", "--workers", 1, "--coco", desk.home / "coco.json", "--masks", photos)
+    do("augment", photos, "-o", out, "--styles", photos, *options)
+    assert (out / "augmentation.csv").read_text().count("photos/") == 1
+    assert desk.check() >= {".csv", ".json", ".jsonl"}
+
+
 def test_textures_and_models(desk: Desk) -> None:
     from texture_models import document, glb, image
 

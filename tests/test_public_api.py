@@ -16,8 +16,9 @@ import sfumato
 
 PUBLIC = (
     "Finish", "InputError", "MissingExtraError", "ModelError", "OutputError", "PaintOptions", "PersonalStyle", "Photo",
-    "Pipeline", "QualityError", "Recipe", "Result", "SfumatoError", "Style", "StyleCode", "Stylizer", "TrainingError",
-    "UsageError", "__version__", "list_styles", "load_style", "read_image", "read_photo", "write_image", "write_photo",
+    "Pipeline", "QualityError", "Recipe", "Result", "SfumatoError", "Style", "StyleAugment", "StyleCode", "Stylizer",
+    "TrainingError", "UsageError", "__version__", "list_styles", "load_style", "read_image", "read_photo",
+    "write_image", "write_photo",
 )  # fmt: skip
 OF_QUALITY = (
     "Artefact", "Evaluation", "Evaluator", "Features", "Interval", "Moments", "Pair", "colour_distance", "fid",

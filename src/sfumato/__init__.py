@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from sfumato.image import Photo, read_image, read_photo, write_image, write_photo
+    from sfumato.inference.augment import StyleAugment
     from sfumato.inference.library import list_styles
     from sfumato.inference.options import PaintOptions
     from sfumato.inference.pipeline import Pipeline, Result
@@ -60,6 +61,7 @@ __getattr__, __dir__ = exports(
         "Result": "inference.pipeline",
         "SfumatoError": "errors",
         "Style": "inference.style",
+        "StyleAugment": "inference.augment",
         "StyleCode": "style_code",
         "Stylizer": "inference.stylizer",
         "TrainingError": "errors",
@@ -88,6 +90,7 @@ __all__ = [
     "Result",
     "SfumatoError",
     "Style",
+    "StyleAugment",
     "StyleCode",
     "Stylizer",
     "TrainingError",

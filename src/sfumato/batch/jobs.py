@@ -94,7 +94,7 @@ def plan(source: str, target: str, format: str | None = None) -> Plan:
         found = _of_shards(source)
     else:
         found = _of_folder(source, target, format)
-    _check_targets(found, target)
+    check_targets(found, target)
     return found
 
 
@@ -202,7 +202,7 @@ def _expand_pattern(text: str) -> list[str]:
     return [f"{folder}/{name}" for name in names]
 
 
-def _check_targets(found: Plan, target: str) -> None:
+def check_targets(found: Plan, target: str) -> None:
     """Raise UsageError where two photos would become one file, or a result would replace any of the photos."""
     real = lru_cache(maxsize=1024)(os.path.realpath)
     photos = {identity(_joined(found.source, job.photo), real) for job in found.jobs}

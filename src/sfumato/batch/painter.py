@@ -57,6 +57,7 @@ class Spec:
         shard_format: format of the pictures in shards, such as ``png``; None: by the photo's name.
         recipes: SHA-256 of the recipe of each of the styles. A worker whose own differ, since it has another version of
             Sfumato or of the model, refuses to paint.
+        strengths: of those of the styles that are not painted with the strength of the options.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Spec:
     provenance: str | None = None
     shard_format: str | None = None
     recipes: Mapping[str, str] = field(default_factory=dict)
+    strengths: Mapping[str, float] = field(default_factory=dict)
 
     def stylizer(self) -> Stylizer:
         """Return the stylizer of this process."""
@@ -82,7 +84,8 @@ class Spec:
     def pipeline(self, style: str, stylizer: Stylizer) -> Pipeline:
         """Return the pipeline of one of the styles."""
         styles = [_here(each) for each in self.styles[style]]
-        return Pipeline(styles, self.options, masks=self.masks, stylizer=stylizer, **self.others)
+        options = replace(self.options, strength=self.strengths.get(style, self.options.strength))
+        return Pipeline(styles, options, masks=self.masks, stylizer=stylizer, **self.others)
 
     def packed(self) -> tuple[str, bytes]:
         """Return an id of this run, and the spec as bytes (pickle)."""

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from sfumato import __version__
 from sfumato.cli import (
+    augment,
     batch,
     doctor,
     evaluate,
@@ -148,6 +149,7 @@ def _options(
 
 app.command()(stylize.stylize)
 app.command()(batch.batch)
+app.command()(augment.augment)
 app.add_typer(styles.app, name="styles")
 app.command()(finish.finish)
 app.add_typer(personal.app, name="personal")

@@ -130,9 +130,9 @@ def batch(
         values = _card_values(found, spec, source, engine, workers)
         try:
             with (
-                _showing() as show,
+                showing() as show,
                 open_engine(engine, run_id, content, workers, threads, spec.device) as running,
-                _stopping(stop),
+                stopping(stop),
             ):
                 for outcome in paint_batch(found, run_id, running, records, stop, show):
                     if as_json:
@@ -141,7 +141,7 @@ def batch(
         finally:
             records.flush()
             write_card(where, records.counts, values, time.monotonic() - began, is_whole)
-    _tell(records.counts, found, where, time.monotonic() - began)
+    tell(records.counts, found, where, time.monotonic() - began)
     if not is_whole:
         say("stopped before the end; run the same command again to go on", err=True)
         raise KeyboardInterrupt
@@ -258,7 +258,7 @@ def _card_values(found: Plan, spec: Spec, source: str, engine: str, workers: int
 
 
 @contextmanager
-def _stopping(stop: Stop) -> Iterator[None]:
+def stopping(stop: Stop) -> Iterator[None]:
     """Let the first Ctrl-C finish what is being painted, and the second one stop at once."""
     before = signal.getsignal(signal.SIGINT)
 
@@ -280,7 +280,7 @@ def _stopping(stop: Stop) -> Iterator[None]:
 
 
 @contextmanager
-def _showing() -> Iterator[Callable[[State], None]]:
+def showing() -> Iterator[Callable[[State], None]]:
     """Show the progress: a bar on a terminal, else a line now and then."""
     from sfumato.cli.progress import rate_bar
 
@@ -327,7 +327,7 @@ class _Lines:
         say(what, err=True)
 
 
-def _tell(counts: Counts, found: Plan, where: Path, seconds: float) -> None:
+def tell(counts: Counts, found: Plan, where: Path, seconds: float) -> None:
     """Print the summary to stderr."""
     from sfumato.cli.output import console
     from sfumato.image import describe_left_out

@@ -192,6 +192,11 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def is_turned(image: Image.Image) -> bool:
+    """Whether width and height of an image that is not loaded yet are exchanged when it is upright."""
+    return _orientation(image) in _TRANSPOSED
+
+
 def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
     data = image.info.get("icc_profile")
     try:

@@ -13,7 +13,7 @@ from sfumato import limits
 from sfumato.checks import check_image
 from sfumato.errors import InputError
 from sfumato.files import digest
-from sfumato.image.decoding import decode
+from sfumato.image.decoding import decode, is_turned
 from sfumato.image.opening import OpenPicture, PhotoSource, open_picture
 from sfumato.image.photo import Array, Photo, Picture, as_picture, unit
 from sfumato.metadata import Metadata, find_recipe, read_metadata
@@ -74,6 +74,18 @@ def read_recipe(source: PhotoSource) -> dict[str, object] | None:
     """
     with open_picture(source, limits.max_pixels()) as found:
         return find_recipe(found.image)
+
+
+def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return the width and the height of a picture file, upright, from its header.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    with open_picture(path, limits.max_pixels()) as found:
+        # Whether Pillow turns the size of a TIFF depends on its version; the page has it as stored.
+        width, height = found.image.size if found.page is None else (found.page.width, found.page.height)
+        return (height, width) if is_turned(found.image) else (width, height)
 
 
 def picture_digest(path: str | os.PathLike[str]) -> str:
