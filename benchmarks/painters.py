@@ -13,7 +13,8 @@ WAY=PATH  a model of the kind collection, or a folder of pictures named PHOTO.pn
 
 Each picture is painted once, to OUT/PAINTER/WAY/PHOTO.png. OUT/figures.json has the figures, OUT/PAINTER.png a sheet:
 of some of the photos, or of the photos of `--show`, which are not measured. KID uses features of EfficientNet-Lite0,
-which no training uses, and has its jackknife interval. The other figures are means over photos:
+which no training uses, and has its jackknife interval; that of the row `works` is the KID of the known works, the best
+possible value. The other figures are means over photos:
 
 content   content distance to the photo (0: unchanged)
 copied    correlation with the photo of the finest octave of luma (1: recoloured; 0: painted anew)
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -63,12 +64,12 @@ def painter_of(way: str, path: Path, works: list[Path], side: int) -> Callable[[
     return lambda photo, _: read_image(path / f"{photo.stem}.png")
 
 
-def paint(folder: Path, photos: list[Path], painter: Callable[[], Callable[[Path, int], Picture]]) -> list[Picture]:
-    """Return the pictures of one way, in 8 bits, after painting those that the folder lacks."""
+def paint(folder: Path, photos: list[Path], path: Path, works: list[Path], side: int) -> list[Picture]:
+    """Return the pictures of the way that the folder is named after, in 8 bits; those that it lacks are painted."""
     files = [folder / f"{photo.stem}.png" for photo in photos]
     missing = [number for number, file in enumerate(files) if not file.exists()]
     if missing:
-        painted = painter()
+        painted = painter_of(folder.name, path, works, side)
         folder.mkdir(parents=True, exist_ok=True)
         for number in missing:
             write_image(painted(photos[number], number), files[number])
@@ -85,6 +86,10 @@ def measures(pictures: list[Picture], photos: list[Picture]) -> dict[str, float]
         rows.append((float(content), copied(picture, photo), kept(picture, photo), grid))
     names = ("content", "copied", "kept", "grid")
     return dict(zip(names, np.mean(rows, 0).round(3).tolist(), strict=True))
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    return [round(value, 3) for value in values]
 
 
 def main() -> None:
@@ -106,19 +111,19 @@ def main() -> None:
     for name in arguments.painters:
         works, unseen = (rows_of(arguments.styles / name, manifest, split) for split in ("train", "validation"))
         real = seen(small(path, side) for path in unseen)
-        found[name], sheet = {}, []
+        known = seen(small(path, side) for path in works)
+        found[name], sheet = {"works": {"kid": rounded(kid_interval(known, real))}}, []
         for way, pattern in ways.items():
             path = Path(pattern.replace("{}", name))
             if pattern and not path.exists():
                 continue
-            pictures = paint(out / name / way, photos, lambda: painter_of(way, path, works, side))  # noqa: B023
-            kid = [round(value, 3) for value in kid_interval(seen(pictures), real)]
+            pictures = paint(out / name / way, photos, path, works, side)
+            kid = rounded(kid_interval(seen(pictures), real))
             found[name][way] = {"kid": kid, **measures(pictures, originals)}
             print(name, way, json.dumps(found[name][way]), flush=True)
-            shown = arguments.show or even(photos, SHOWN)
-            sheet.append(paint(out / name / way, shown, lambda: painter_of(way, path, works, side)))  # noqa: B023
+            sheet.append(paint(out / name / way, arguments.show or even(photos, SHOWN), path, works, side))
         rows = [list(row) for row in zip(*sheet, strict=True)]
-        write_image(contact_sheet(rows, [""] * len(rows), list(found[name]), CELL), out / f"{name}.png")
+        write_image(contact_sheet(rows, [""] * len(rows), list(found[name])[1:], CELL), out / f"{name}.png")
     (out / "figures.json").write_text(json.dumps(found, indent=1), "utf-8")
 
 
