@@ -1,6 +1,7 @@
 """Compare ways to paint like one painter: KID to unseen works, and how much of the photo is kept.
 
-usage: painters.py PHOTOS STYLES OUT [WAY=PATH ...] --painters NAME ... [--count 40] [--side 320] [--show PHOTO ...]
+usage: painters.py PHOTOS STYLES OUT --painters NAME ... [--ways WAY=PATH ...] [--count 40] [--side 320]
+                   [--show PHOTO ...]
 
 The photos, and the works that KID compares with, are `validation` rows of the manifest (manifest.csv above PHOTOS and
 above STYLES); the works that the ways know are its `train` rows. STYLES has a folder for each painter. The ways are:
@@ -11,10 +12,10 @@ bank      quality standard, with all works of the painter as the style
 WAY=PATH  a model of the kind collection, or a folder of pictures named PHOTO.png; {} in PATH stands for the painter.
           Painters without such a path are left out
 
-Each picture is painted once, to OUT/PAINTER/WAY/PHOTO.png. OUT/figures.json has the figures, OUT/PAINTER.png a sheet:
-of some of the photos, or of the photos of `--show`, which are not measured. KID uses features of EfficientNet-Lite0,
-which no training uses, and has its jackknife interval; that of the row `works` is the KID of the known works, the best
-possible value. The other figures are means over photos:
+Each picture is painted once, to OUT/PAINTER/WAY/PHOTO.png; delete it to paint it anew. OUT/figures.json has figures,
+OUT/PAINTER.png a sheet: of some of the photos, or of the photos of `--show`, which are not measured. KID uses features
+of EfficientNet-Lite0, which no training uses, and has its jackknife interval. The row `works` is the KID of the known
+works, the best possible value. The other figures are means over photos:
 
 content   content distance to the photo (0: unchanged)
 copied    correlation with the photo of the finest octave of luma (1: recoloured; 0: painted anew)
@@ -96,8 +97,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for argument in ("photos", "styles", "out"):
         parser.add_argument(argument, type=Path)
-    parser.add_argument("ways", nargs="*", metavar="WAY=PATH")
     parser.add_argument("--painters", nargs="+", required=True)
+    parser.add_argument("--ways", nargs="+", default=[], metavar="WAY=PATH")
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--side", type=int, default=320)
     parser.add_argument("--show", type=Path, nargs="+", default=[])
