@@ -57,6 +57,12 @@ def kid_value(a: np.ndarray, b: np.ndarray) -> float:
     return kid(named(a), named(b), subsets=2).estimate.value
 
 
+def kid_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+    """Return the KID of two sets of features (N, D), and its 95 % interval by the jackknife."""
+    estimate = kid(named(a), named(b), subsets=2).estimate
+    return estimate.value, estimate.low, estimate.high
+
+
 def jackknife(value: Callable[[np.ndarray], float], count: int) -> float:
     """Return the jackknife variance of a function of the kept indices, leaving out one of `count` at a time."""
     everyone = np.arange(count)

@@ -74,6 +74,22 @@ def test_any_picture_is_a_style(photos: Any, tmp_path: Path) -> None:
     assert np.array_equal(pixels(tmp_path / "out.png"), to_uint8(expected))
 
 
+def test_the_pictures_in_a_folder_are_one_style_and_replayed(photos: Any, tmp_path: Path) -> None:
+    works = tmp_path / "works"
+    works.mkdir()
+    for name in ("cat.png", "dog.jpg"):
+        shutil.copy(photos / name, works)
+    result = run("stylize", photos / "cat.png", "--style", f"{works}/", "-o", tmp_path / "out.png")
+    assert result.exit_code == 0, result.stderr
+    expected = Stylizer()(photos / "cat.png", Style.from_images([works / "cat.png", works / "dog.jpg"]))
+    assert np.array_equal(pixels(tmp_path / "out.png"), to_uint8(expected))
+    assert "works" in run("show", tmp_path / "out.png").stdout
+    again = ["--style", works, "-o", tmp_path / "again.png"]
+    result = run("replay", tmp_path / "out.png", photos / "cat.png", *again)
+    assert result.exit_code == 0, result.stderr
+    assert np.array_equal(pixels(tmp_path / "again.png"), pixels(tmp_path / "out.png"))
+
+
 def test_a_style_file_and_strength_and_a_model_of_ones_own(photos: Any, tmp_path: Path) -> None:
     Style.blend({"great-wave": 1, "starry-night": 1}).save(tmp_path / "mix.safetensors")
     model = shutil.copytree(weights_dir(), tmp_path / "model")
@@ -151,6 +167,7 @@ def test_one_photo_goes_into_a_folder_that_is_there(photos: Any, tmp_path: Path)
         (3, "{p}/text.jpg", "{p}/cat.png --style {p}/text.jpg -o {t}/x.png"),
         (3, "{p}/none.jpg", "{p}/cat.png --style {p}/none.jpg -o {t}/x.png"),
         (3, "{p}/dot.png has 9 x 8 pixels", "{p}/cat.png --style {p}/dot.png -o {t}/x.png"),
+        (3, "no picture lies in the folder {t}", "{p}/cat.png --style {t} -o {p}/x.png"),
         (4, "must end in one of .jpg", "{p}/cat.png --style monet -o {t}/x.psd"),
         (4, "must end in one of .jpg", "{p}/cat.png --style monet -o {t}/x"),
         (4, "{p}/dog.jpg/x.png", "{p}/cat.png --style monet -o {p}/dog.jpg/x.png"),

@@ -122,7 +122,9 @@ def replay(
     ],
     style: Annotated[
         list[Path] | None,
-        typer.Option(metavar="IMAGE", help="Pictures that the style was made from, if it is not built in."),
+        typer.Option(
+            metavar="IMAGE", help="Pictures, or their folder, that the style was made from, if it is not built in."
+        ),
     ] = None,
     mask: Annotated[list[Path] | None, typer.Option(help="As many masks as the recipe has, in the same order.")] = None,
     file_quality: Annotated[
@@ -143,7 +145,7 @@ def replay(
     from sfumato.checks import check_range
     from sfumato.cli.pictures import PaintedPictures
     from sfumato.inference import Style, Stylizer
-    from sfumato.inference.jobs import plan
+    from sfumato.inference.jobs import expand, plan
     from sfumato.inference.pipeline import Pipeline
 
     recipe, masks = _parse_recipe(recipe_of(picture), picture), mask or []
@@ -155,7 +157,7 @@ def replay(
         recipe = replace(recipe, file_quality=file_quality)
     jobs, _ = plan([photo], out, "replay")
     seal = open_seal(provenance)
-    known = [Style.from_images(style)] if style else []
+    known = [Style.from_images([file for each in style for file, _ in expand(str(each), None)])] if style else []
     pipeline = Pipeline.of_recipe(recipe, masks=masks, known=known, stylizer=Stylizer(model), own=True)
     if list(pipeline.recipe.masks) != list(recipe.masks):
         say_error(f"these are not the masks that {picture} was made with")

@@ -47,10 +47,10 @@ def stylize(
     style: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME|IMAGE|FILE[:WEIGHT]",
-            help="A built-in style (see sfumato styles), one of your own, any picture, or a style file "
-            "(.safetensors, .sfumato). Several are blended by weight or, with --mask, assigned to regions. Not for a "
-            "--model of one collection.",
+            metavar="NAME|IMAGE|FOLDER|FILE[:WEIGHT]",
+            help="A built-in style (see sfumato styles), one of your own, any picture, all pictures in a folder, or a "
+            "style file (.safetensors, .sfumato). Several are blended by weight or, with --mask, assigned to regions. "
+            "Not for a --model of one collection.",
             show_default=False,
         ),
     ] = None,
@@ -199,7 +199,7 @@ def stylize(
     if open_:
         open_result(planned()[0])
     if watch:
-        others = [*masks, *(path for text in texts if (path := style_file(text)) is not None)]
+        others = [*masks, *(path for text in texts for path in style_files(text))]
         follow(lambda: [job.photo for job in planned()[0] if job.photo], others, paint)
 
 
@@ -208,7 +208,10 @@ def _label(styles: list[str]) -> str:
     from sfumato.inference.library import has_style
 
     names = [_split_weight(text)[0] for text in styles]
-    return "+".join(name.replace("/", "-") if has_style(name) else Path(name).name.split(".")[0] for name in names)
+    files = [os.path.basename(os.path.abspath(name)).split(".")[0] for name in names]  # absolute: "." has no name
+    return "+".join(
+        name.replace("/", "-") if has_style(name) else file for name, file in zip(names, files, strict=True)
+    )
 
 
 def _split_weight(text: str) -> tuple[str, float | None]:
@@ -261,11 +264,13 @@ def find_styles(texts: list[str], masks: int, stylizer: Stylizer, rights: str = 
 
 
 def find_style(text: str, stylizer: Stylizer, rights: str = "unstated") -> Style:
-    """Return the style of a name or file. A name takes precedence over a file of that name; ``./NAME`` is the file.
+    """Return the style of a name, of a file, or of all pictures in a folder.
+
+    A name takes precedence over a file or folder of that name; ``./NAME`` is the file.
 
     Raises:
         UsageError: it is empty, a web address, or not the name of a style.
-        InputError: the picture cannot be read.
+        InputError: a picture cannot be read, or the folder holds none.
         ModelError: the style file is damaged or of another model.
     """
     from sfumato.inference import Style
@@ -278,22 +283,31 @@ def find_style(text: str, stylizer: Stylizer, rights: str = "unstated") -> Style
     path = Path(text)
     if path.suffix in (".safetensors", PERSONAL_SUFFIX):
         return Style.load(path)
+    if not has_style(text) and os.path.isdir(path):
+        return Style.from_images(style_files(text), path.resolve().name, stylizer).with_rights(rights)
     if not has_style(text) and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
         return Style.from_image(path, stylizer=stylizer).with_rights(rights)
     return Style.named(text, own=True)
 
 
-def style_file(text: str) -> Path | None:
-    """Return the file that a ``--style`` names; None if it is the name of a stored style."""
+def style_files(text: str) -> list[Path]:
+    """Return the file that a ``--style`` names, or the pictures in its folder; none if it names a stored style.
+
+    Raises:
+        InputError: the folder holds no picture.
+    """
+    from sfumato.inference.jobs import expand
     from sfumato.inference.library import has_style
 
     name, _ = _split_weight(text)
-    return None if has_style(name) else Path(name)
+    if has_style(name):
+        return []
+    return [file for file, _ in expand(name, None)] if os.path.isdir(name) else [Path(name)]
 
 
 def rights_in_styles(given: Rights | None, texts: list[str]) -> str:
-    """Return the rights in those of the values of ``--style`` that are files, as `state_rights`."""
-    return state_rights(given, [path for text in texts if (path := style_file(text)) is not None])
+    """Return the rights in those of the values of ``--style`` that are files or folders, as `state_rights`."""
+    return state_rights(given, [path for text in texts for path in style_files(text)])
 
 
 def find_personal(texts: list[str], masks: int) -> dict[int, PersonalStyle]:

@@ -120,14 +120,16 @@ class Style:
             InputError: a picture cannot be read or used.
         """
         model = stylizer or PaintingModel()
-        read = [usable(source) for source in several_pictures(sources)]
-        codes = [model.encode(picture) for picture in read]
+        codes, pictures = [], []
+        for source in several_pictures(sources):  # one at a time: a folder of large pictures would fill the memory
+            picture = usable(source)
+            codes.append(model.encode(picture))
+            pictures.append(StylePicture.of(picture))
         if not codes:
             raise UsageError("a style needs at least one picture, but none was given")
         kind = "picture" if len(codes) == 1 else "pictures"
         about = {"kind": kind, "pictures": str(len(codes)), "rights": rights_text({"unstated": len(codes)})}
-        pictures = tuple(StylePicture.of(picture) for picture in read)
-        return cls(name or f"{len(codes)} {kind}", StyleCode.mean(codes), about, pictures=pictures)
+        return cls(name or f"{len(codes)} {kind}", StyleCode.mean(codes), about, pictures=tuple(pictures))
 
     @classmethod
     def blend(cls, weights: Mapping[Self | str, float], name: str | None = None) -> Self:
