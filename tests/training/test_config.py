@@ -10,6 +10,7 @@ from sfumato import checkpoint
 from sfumato.cli import train as cli
 from sfumato.errors import UsageError
 from sfumato.training import config as config_module
+from sfumato.networks.config import NoiseConfig
 from sfumato.training.config import (
     COLLECTION_TERMS,
     MATCHING_TERMS,
@@ -147,14 +148,19 @@ def test_recipes_of_noise(name: Any) -> None:
     assert config.adversarial.r1 > 0
     assert config.adversarial.r2 > 0
     assert config.adversarial.augment.p == 1
-    assert not config.noise.discriminator_spectral
     assert config.monitor.actions == ("skip_batch",)  # its beginnings look like a collapse
     assert config.checkpoint_every % config.log_every == 0
-    # The coarsest patch sees a whole picture: 4 pixels, and twice as many and 2 for each further halving, at its scale.
-    seen = 1
-    for _ in config.noise.discriminator_widths:
+    assert config.noise.generator == "features"
+    assert config.adversarial.augment.colour == 0  # features have no colours
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_the_usual_discriminator_of_pixels_sees_a_whole_picture(side: Any) -> None:
+    config = NoiseConfig(generator="pixels", side=side, discriminator_scales=2 if side == 64 else 3)
+    seen = 1  # pixels of the coarsest patch, and twice as many and 2 for each further halving, at its scale
+    for _ in config.critic_widths:
         seen = 2 * seen + 2
-    assert seen * 2 ** (config.noise.discriminator_scales - 1) >= config.noise.side
+    assert seen * 2 ** (config.discriminator_scales - 1) >= side
 
 
 def test_a_file_s_kind_is_its_own(tmp_path: Path) -> None:
