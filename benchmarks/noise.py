@@ -10,8 +10,8 @@ The row `grey` uses plain squares of their mean colours. Diversity is the mean d
 features, relative to that of paintings (1: outputs differ as much as paintings). `--nearest` writes a sheet of a few
 pictures of the first model, each with the training paintings whose features are nearest.
 
-`--objectives` trains the recipe `tiny` for STEPS steps with each GAN loss, from the same initial weights and with the same
-batches, in folders below `--runs` (a folder that exists is not trained again), and measures these models.
+`--objectives` trains the recipe `tiny` for STEPS steps with each GAN loss, from the same initial weights and with the
+same batches, in folders below `--runs` (a folder that exists is not trained again), and measures these models.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from sfumato.quality.features import Features
 from sfumato.quality.kernel import kid
 from sfumato.sheet import contact_sheet
 
-
 OBJECTIVES = ("bce", "nonsaturating", "lsgan", "hinge", "relativistic")
 EXAMINED, NEIGHBOURS = 8, 3  # pictures of `--nearest`, and training paintings beside each
 
@@ -43,7 +42,7 @@ def square(path: Path, side: int) -> np.ndarray:
     return resize(np.ascontiguousarray(picture[:, :, top : top + short, left : left + short]), side, side)
 
 
-def trained(losses: Iterable[str], steps: int, styles: Path, manifest: Path, runs: Path) -> list[Path]:
+def train_each(losses: Iterable[str], steps: int, styles: Path, manifest: Path, runs: Path) -> list[Path]:
     """Train and export a model with each loss; return their folders."""
     from sfumato.data.folders import load_folder
     from sfumato.export.onnx import export_run
@@ -91,7 +90,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.objectives:
         manifest = arguments.manifest or arguments.styles.parent / "manifest.csv"
-        arguments.models = trained(OBJECTIVES, arguments.objectives, arguments.styles, manifest, arguments.runs)
+        arguments.models = train_each(OBJECTIVES, arguments.objectives, arguments.styles, manifest, arguments.runs)
 
     def enlarged(pictures: list[np.ndarray]) -> Features:
         return named(seen(resize(picture, 160, 160) for picture in pictures))  # features were learnt at 224 pixels

@@ -38,7 +38,7 @@ _KINDS: dict[str, tuple[type[Config], Callable[[Any], Model]]] = {  # by the kin
 
 def kind_of(model: nn.Module) -> str:
     """Return the name of a model's kind, as in files and cards."""
-    return next(kind for kind, (config, _) in _KINDS.items() if type(model.config) is config)
+    return next(kind for kind, (config, _) in _KINDS.items() if isinstance(model.config, config))
 
 
 def save_model(path: Path, model: Model, about: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:

@@ -9,8 +9,8 @@ import pytest
 from sfumato import checkpoint
 from sfumato.cli import train as cli
 from sfumato.errors import UsageError
-from sfumato.training import config as config_module
 from sfumato.networks.config import NoiseConfig
+from sfumato.training import config as config_module
 from sfumato.training.config import (
     COLLECTION_TERMS,
     MATCHING_TERMS,

@@ -152,7 +152,7 @@ class PaintingSource:
         return torch.stack([crop.flip(2) if mirrored else crop for crop, mirrored in crops])
 
     def crop(self, painting: int, number: int, side: int) -> Tensor:
-        """Return the numbered square crop of a painting, (3, side, side) in [0, 1]; it depends only on these and the seed.
+        """Return a numbered square crop of a painting, (3, side, side) in [0, 1], the same for the same seed.
 
         Crops 0 and 1 have the painting's whole short side, the others 0.6 of it or more; odd ones are mirrored.
         """

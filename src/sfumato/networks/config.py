@@ -64,7 +64,7 @@ class NoiseConfig(Config):
             `features`.
         widths: channels of the generator at sides 4, 8, ..., up to `side`, or `side` / 4 for `features`; None: about
             1 M weights.
-        discriminator_widths: channels of the stride-2 convolutions for `pixels`; for `features` those from side `side` / 4
+        discriminator_widths: channels of the stride-2 convolutions for `pixels`; for `features` those at sides `side` / 4
             down to 4; None: usual ones.
     """
 
@@ -77,7 +77,9 @@ class NoiseConfig(Config):
     discriminator: DiscriminatorKind = "patch"  # pixels only; projected: heads on VGG19's features
     discriminator_widths: _Halvings | None = None
     discriminator_scales: _Scales = 2  # pixels and patch only: number of picture sizes, each half the one before
-    discriminator_spectral: bool = False  # pixels and patch only: spectral norm; off, because R1 and R2 bound the gradient
+    discriminator_spectral: bool = (
+        False  # pixels and patch only: spectral norm; off, because R1 and R2 bound the gradient
+    )
 
     @property
     def generator_widths(self) -> tuple[int, ...]:

@@ -119,8 +119,8 @@ class NoiseModel(nn.Module):
 class FeatureNoiseModel(nn.Module):
     """The model of the noise kind that generates features: a `generator` and the `space` of its output.
 
-    The decoder that paints them is not part of it: all models share the shipped one. `decoder_digest` (32,), the bytes of
-    its SHA-256, says which.
+    The decoder that paints them is not part of it: all models share the shipped one. `decoder_digest` (32,) has
+    the bytes of its SHA-256.
     """
 
     decoder_digest: Tensor

@@ -6,6 +6,8 @@ of a frozen VGG19 without a pass through it (as Projected GANs do, Sauer et al. 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -98,8 +100,7 @@ class FeatureGenerator(nn.Module):
         """Build the network for `components` channels; `widths` are those at sides 4, 8, ..."""
         super().__init__()
         self.enter = nn.Linear(z_size, widths[0] * START**2)
-        pairs = list(zip(widths, widths[1:], strict=False))
-        self.grow = nn.ModuleList([_conv(a, b) for a, b in pairs])
+        self.grow = nn.ModuleList([_conv(a, b) for a, b in pairwise(widths)])
         self.refine = nn.ModuleList([_conv(width, width) for width in widths[:-1]])
         gated = zip(widths, widths[_GATED:], strict=False)
         self.gates = nn.ModuleList([_Gate(a, b) for a, b in gated])
@@ -137,7 +138,7 @@ class FeatureDiscriminator(nn.Module):
         """Build the network; `widths` are its channels at the full size, a half, ..., down to a side of 4."""
         super().__init__()
         self.enter = _conv(components, widths[0])
-        self.halve = nn.ModuleList([nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(widths, widths[1:], strict=False)])
+        self.halve = nn.ModuleList([nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(widths)])
         self.heads = nn.ModuleList([nn.Conv2d(width, 1, 1) for width in widths[1:-1]])
         last = widths[-1]
         self.whole = nn.Sequential(nn.Conv2d(last, last, START), nn.LeakyReLU(_SLOPE), nn.Conv2d(last, 1, 1))

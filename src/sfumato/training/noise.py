@@ -59,7 +59,7 @@ class NoiseTask(TrainingTask[NoiseT, NoiseBatch], ABC):
 
     @abstractmethod
     def real(self, step: int, count: int) -> Tensor:
-        """Return this process's part of a step's paintings, of which there are `count`, as the discriminator reads them.
+        """Return this process's part of a step's `count` paintings, as the discriminator reads them.
 
         They depend only on the seed, the step, `count` and the paintings.
         """

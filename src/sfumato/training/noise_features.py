@@ -19,7 +19,6 @@ from sfumato.data.batches import PaintingSource
 from sfumato.data.folders import FolderReport
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import digest
-from sfumato.inference.session import WEIGHTS
 from sfumato.networks.decoder import Decoder
 from sfumato.networks.hypercolumn import HYPERCOLUMN_LAYERS, hypercolumns
 from sfumato.networks.model import DECODER_WIDTH, FeatureNoiseModel, MatchingModel
@@ -35,7 +34,7 @@ _DECODED = 8  # maps that are decoded at once
 
 def load_decoder() -> Decoder:
     """Load the shipped decoder, frozen."""
-    path = weights_dir("matching") / WEIGHTS
+    path = weights_dir("matching") / "model.safetensors"
     model, _ = load_model(path)
     if not isinstance(model, MatchingModel):
         raise ModelError(f"{path} is not a decoder; install Sfumato again")
@@ -44,7 +43,7 @@ def load_decoder() -> Decoder:
 
 def decoder_digest() -> str:
     """Return the SHA-256 of the shipped decoder's weights, in hex."""
-    return digest(weights_dir("matching") / WEIGHTS, MAX_GRAPH_BYTES)
+    return digest(weights_dir("matching") / "model.safetensors", MAX_GRAPH_BYTES)
 
 
 def check_decoder(model: FeatureNoiseModel, sha256: str, name: str) -> None:
@@ -61,12 +60,14 @@ def check_decoder(model: FeatureNoiseModel, sha256: str, name: str) -> None:
 class FeatureSource:
     """The feature maps of paintings' crops, each computed at its first use and kept in 16 bits."""
 
-    def __init__(self, pictures: PaintingSource, config: TrainConfig, device: torch.device, vgg_file: Path | None) -> None:
+    def __init__(
+        self, pictures: PaintingSource, config: TrainConfig, device: torch.device, vgg_file: Path | None
+    ) -> None:
         """Load VGG19 and the decoder; `space` of the model must be fitted before `maps`."""
         self.pictures, self.config, self.device = pictures, config, device
         self.vgg = load_vgg(vgg_file, device, HYPERCOLUMN_LAYERS)
         self.decoder, self.sha256 = to_device(load_decoder(), device), decoder_digest()
-        self._kept: dict[tuple[int, int], Tensor] = {}
+        self.kept: dict[tuple[int, int], Tensor] = {}
 
     @torch.no_grad()
     def entered(self, painting: int, crop: int) -> Tensor:
@@ -96,9 +97,9 @@ class FeatureSource:
     def maps(self, model: FeatureNoiseModel, drawn: list[tuple[int, int]]) -> Tensor:
         """Return the components (B, K, side/4, side/4) of crops, each given by its painting and its number."""
         for key in drawn:
-            if key not in self._kept:
-                self._kept[key] = model.space.project(self.entered(*key))[0].half()
-        return torch.stack([self._kept[key] for key in drawn]).float()
+            if key not in self.kept:
+                self.kept[key] = model.space.project(self.entered(*key))[0].half()
+        return torch.stack([self.kept[key] for key in drawn]).float()
 
     @torch.no_grad()
     def paint(self, entered: Tensor) -> Tensor:
@@ -141,6 +142,7 @@ class FeatureNoiseTask(NoiseTask[FeatureNoiseModel]):
     def check_pictures(self, about: Mapping[str, str], run: Path) -> None:
         """Check that a checkpoint of `run` was trained on the same pictures with the same decoder."""
         super().check_pictures(about, run)
+        self.features.kept.clear()  # those of a space that the checkpoint replaced
         check_decoder(self.model, self.features.sha256, str(run))
 
     def real(self, step: int, count: int) -> Tensor:
