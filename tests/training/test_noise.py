@@ -131,6 +131,7 @@ def test_the_deepest_discriminator_that_is_allowed_runs() -> None:
     [
         ({"phases": [{"steps": 2, "batch": 2, "adversarial": False}]}, "discriminator alone"),
         ({"weights": {"adversarial": 0}}, "discriminator alone"),
+        ({"weights": {"adversarial": 1, "energy": 1}}, "weights.energy compares feature maps"),
         ({"content_target": 0.7, "validation_pairs": 4}, "content_target is for kinds that paint photos"),
         ({"short_side": 64, "noise": {"side": 128}}, r"short_side must be noise\.side \(128\)"),
     ],

@@ -19,12 +19,13 @@ from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.loop import Trainer
 from sfumato.training.noise_features import FeatureNoiseTask, check_decoder
 from sfumato.training.state import checkpoints
+from support import SUM32
 
 CONFIG = TrainConfig(
     kind="noise",
     phases=(Phase(steps=4, batch=4),),
     noise=NoiseConfig(side=64, z_size=6, components=16, crops=3, widths=(8, 8, 8), discriminator_widths=(8, 8, 8)),
-    weights=LossWeights(adversarial=1.0),
+    weights=LossWeights(adversarial=1.0, energy=2.0),
     adversarial=AdversarialConfig(
         gan_loss="relativistic", r1=1.0, r2=1.0, penalty_every=2, augment=Augment(p=1.0, colour=0.0)
     ),
@@ -121,6 +122,10 @@ def test_gradients_reach_all_weights_of_both_networks(task: FeatureNoiseTask) ->
     batch = task.draw(0, CONFIG.phases[0], lambda name: None)
     output = task.generator_step(task.model, task.discriminator, batch, CONFIG.weights, CONFIG.adversarial, 0)
     assert output.fake.shape == batch.paintings.shape
+    assert output.report.keys() == {"adversarial", "energy"}
+    assert output.loss.item() == pytest.approx(
+        output.report["adversarial"].item() + 2 * output.report["energy"].item(), rel=SUM32
+    )
     output.loss.backward()
     loss, report = task.discriminator_step(task.discriminator, batch, output, CONFIG.adversarial, 0)
     assert {"r1", "r2"} <= report.keys()

@@ -64,7 +64,7 @@ class NoiseConfig(Config):
             `features`.
         widths: channels of the generator at sides 4, 8, ..., up to `side`, or `side` / 4 for `features`; None: about
             1 M weights.
-        discriminator_widths: channels of the stride-2 convolutions for `pixels`; for `features` those at sides `side` / 4
+        discriminator_widths: channels of the stride-2 convolutions for `pixels`; for `features` those from `side` / 4
             down to 4; None: usual ones.
     """
 

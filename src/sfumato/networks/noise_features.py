@@ -13,10 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.networks.layers import upsample
-from sfumato.networks.noise_generator import START, pixel_norm
+from sfumato.networks.noise_generator import START
 
-_GATED = 2  # from this octave on, channels are gated by a map of two octaves before
-_SQUEEZED = 4  # the gated channels for each channel between the two layers of a gate
+STYLE = 128  # size of the generator's style w
 _SLOPE = 0.2  # of LeakyReLU
 
 
@@ -73,57 +72,56 @@ class FeatureSpace(nn.Module):
         return F.conv2d(components.float() * self.scale, self.directions[:, :, None, None]) + self.mean
 
 
-class _Gate(nn.Module):
-    """Skip-layer excitation: a map of 4² or more scales the channels of a larger map (Liu et al. 2021, eq. 2)."""
+class _Stage(nn.Module):
+    """A convolution, LeakyReLU, instance normalisation, and a scale and shift of each channel by the style w."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        between = max(1, outputs // _SQUEEZED)
-        self.squeeze = nn.Conv2d(inputs, between, START)
-        self.excite = nn.Conv2d(between, outputs, 1)
+        self.conv, self.style = _conv(inputs, outputs), nn.Linear(STYLE, 2 * outputs)
+        with torch.no_grad():
+            nn.init.kaiming_normal_(self.conv.weight, _SLOPE)
+            self.style.weight.normal_(0, 0.5 * STYLE**-0.5)
+            self.conv.get_parameter("bias").zero_()
+            self.style.bias.zero_()
 
-    def forward(self, h: Tensor, small: Tensor) -> Tensor:
-        squeezed = F.leaky_relu(self.squeeze(F.avg_pool2d(small, small.shape[2] // START)), _SLOPE)
-        gated: Tensor = h * 2 * torch.sigmoid(self.excite(squeezed))
-        return gated
+    def forward(self, h: Tensor, w: Tensor) -> Tensor:
+        h = F.instance_norm(F.leaky_relu(self.conv(h), _SLOPE).float(), eps=1e-4)
+        scale, shift = self.style(w).float()[:, :, None, None].chunk(2, 1)
+        styled: Tensor = h * (1 + scale) + shift
+        return styled
 
 
 class FeatureGenerator(nn.Module):
-    """A light generator of feature maps, in the form of FastGAN (Liu et al. 2021): one stage for each octave.
+    """A light generator of feature maps, in the form of StyleGAN (Karras et al. 2019), without its noise.
 
-    A stage upsamples, convolves and, except at the full size, adds a residual convolution. Early maps gate the channels
-    of later ones, so that a picture's masses decide its detail. Features are normalised for each pixel, not over the
-    batch as in the paper: a picture must not depend on others.
+    z gives the first map and a style w, which scales and shifts the channels of every stage. An octave upsamples and
+    has two stages, the last one only one. Instance normalisation keeps the contrast of every map. With a normalisation
+    of each pixel (`NoiseGenerator`) maps became flat within 200 steps and stayed so: a map that is the same everywhere
+    is normalised too.
     """
 
     def __init__(self, z_size: int, components: int, widths: tuple[int, ...]) -> None:
         """Build the network for `components` channels; `widths` are those at sides 4, 8, ..."""
         super().__init__()
+        self.map = nn.Linear(z_size, STYLE)
         self.enter = nn.Linear(z_size, widths[0] * START**2)
-        self.grow = nn.ModuleList([_conv(a, b) for a, b in pairwise(widths)])
-        self.refine = nn.ModuleList([_conv(width, width) for width in widths[:-1]])
-        gated = zip(widths, widths[_GATED:], strict=False)
-        self.gates = nn.ModuleList([_Gate(a, b) for a, b in gated])
+        self.first = _Stage(widths[0], widths[0])
+        self.grow = nn.ModuleList([_Stage(a, b) for a, b in pairwise(widths)])
+        self.refine = nn.ModuleList([_Stage(width, width) for width in widths[1:-1]])
         self.leave = _conv(widths[-1], components)
         with torch.no_grad():
             self.enter.weight.normal_(0, z_size**-0.5)
             self.enter.bias.normal_(0, 0.5)  # as in `NoiseGenerator`: for truncation
-            for convolution in (*self.grow, *self.refine):
-                nn.init.kaiming_normal_(convolution.get_parameter("weight"), _SLOPE)
-                convolution.get_parameter("bias").zero_()
+            self.leave.weight.mul_(0.5)
 
     def forward(self, z: Tensor) -> Tensor:
         """Generate components (B, K, h, h) from z (B, Z), drawn from N(0, I)."""
-        h = pixel_norm(self.enter(z).unflatten(1, (-1, START, START)))
-        maps: list[Tensor] = []
-        for octave in range(len(self.grow) + 1):
-            if octave:
-                h = pixel_norm(F.leaky_relu(self.grow[octave - 1](upsample(h)), _SLOPE))
+        w = F.leaky_relu(self.map(z), _SLOPE)
+        h = self.first(self.enter(z).unflatten(1, (-1, START, START)), w)
+        for octave, grow in enumerate(self.grow):
+            h = grow(upsample(h), w)
             if octave < len(self.refine):
-                h = pixel_norm(h + F.leaky_relu(self.refine[octave](h), _SLOPE))
-            if octave >= _GATED:
-                h = self.gates[octave - _GATED](h, maps[octave - _GATED])
-            maps.append(h)
+                h = self.refine[octave](h, w)
         components: Tensor = self.leave(h).float()
         return components
 

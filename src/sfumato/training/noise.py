@@ -15,6 +15,7 @@ from sfumato.data.batches import PaintingSource
 from sfumato.data.folders import FolderReport
 from sfumato.losses.adversarial_terms import discriminator_loss, generator_loss
 from sfumato.losses.config import AdversarialConfig, LossWeights
+from sfumato.losses.energy import energy_distance
 from sfumato.losses.total_loss import total_loss
 from sfumato.networks.discriminator import READ
 from sfumato.networks.model import NoiseModel, build_noise_discriminator
@@ -93,10 +94,12 @@ class NoiseTask(TrainingTask[NoiseT, NoiseBatch], ABC):
         adversarial: AdversarialConfig,
         step: int,
     ) -> GeneratorOutput:
-        """Compute the generator's adversarial loss."""
+        """Compute the adversarial loss and, if it has a weight, the energy distance of this process's samples."""
         assert opponent is not None, "the config checks that every phase of this kind is adversarial"
         fake, key = self.generated(model, batch.z), (self.config.seed, step)
         terms = {"adversarial": generator_loss(adversarial, opponent, fake, batch.paintings, None, key, self.rows)}
+        if weights.energy:
+            terms["energy"] = energy_distance(fake, batch.paintings)
         loss, report = total_loss(terms, weights)
         return GeneratorOutput(loss, report, fake.detach(), None)
 
