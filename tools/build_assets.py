@@ -187,10 +187,9 @@ def _complete_card(path: Path, manifest: dict[str, dict[str, str]], train: list[
         "licences": dict(sorted(licences.items(), key=lambda item: -item[1])),
         "hashes": "training_pictures.csv: SHA-256, source and licence of each picture",
     }
-    card["licence"] = {
-        "code": "Apache-2.0",
-        "weights": "see NOTICE: trained on photos of research data sets, some for non-commercial use only",
-    }
+    photos = "see NOTICE: trained on photos of research data sets, some for non-commercial use only"
+    features = "trained on paintings in the public domain, by features of VGG19 and of the shipped decoder; see NOTICE"
+    card["licence"] = {"code": "Apache-2.0", "weights": photos if card["data"]["photos"] else features}
     path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 

@@ -25,6 +25,7 @@ TINY = [
     "noise.discriminator_widths=[8,8,8]",
     "noise.z_size=8",
     "log_every=1",
+    "weights.energy=0",
 ]
 TINY += ["phases=[{steps=3,batch=2}]", "checkpoint_every=2", "sample_every=3"]
 

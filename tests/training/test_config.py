@@ -192,7 +192,9 @@ def test_recipes_hold_nothing_out_and_control_nothing_unasked(name: Any) -> None
 @pytest.mark.parametrize("kind", get_args(KindName))
 def test_a_recipe_names_every_weight_that_is_not_0(name: str, kind: str) -> None:
     weights = load_recipe(name, kind=kind).weights.model_dump()
-    terms = {"collection": COLLECTION_TERMS, "matching": MATCHING_TERMS, "noise": ("adversarial",)}.get(kind, weights)
+    terms = {"collection": COLLECTION_TERMS, "matching": MATCHING_TERMS, "noise": ("adversarial", "energy")}.get(
+        kind, weights
+    )
     file = f"{name}.toml" if kind == "arbitrary" else f"{kind}-{name}.toml"
     written = tomllib.loads((Path(config_module.__file__).parent / "recipes" / file).read_text("utf-8"))["weights"]
     assert written.keys() <= set(terms)
