@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato.assets import weights_dir
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.export.onnx import export_model
 from sfumato.inference.imagine import Imagined, Imaginer, slerp, truncate
@@ -165,6 +166,14 @@ def test_a_bundle_without_a_decoder_shares_the_shipped_one_if_it_is_the_same(of_
     (folder / "card.json").write_text(json.dumps({**card, "generator": "sounds"}))
     with pytest.raises(ModelError, match="'generator' is wrong"):
         Imaginer(folder)
+
+
+def test_without_a_shipped_model_one_has_to_be_named() -> None:
+    if (weights_dir() / ".." / "noise").exists():
+        assert Imaginer().side >= 64
+    else:
+        with pytest.raises(UsageError, match="no model of the kind noise ships"):
+            Imaginer()
 
 
 def test_z_of_another_length_is_refused(imagine: Imaginer) -> None:

@@ -34,7 +34,7 @@ def imagine(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="A model of kind noise, made by sfumato export. \\[default: the one that ships with Sfumato]",
+            help="A model of kind noise, made by sfumato export. \\[default: the shipped one, if there is one]",
             show_default=False,
         ),
     ] = None,

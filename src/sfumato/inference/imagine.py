@@ -91,11 +91,12 @@ class Imaginer:
 
     ::
 
-        imagine = Imaginer()
+        imagine = Imaginer("my-model/")
         write_image(imagine(imagine.z(seed=0, index=3)), "painted.png")
 
     Args:
-        model: folder of an exported model (``sfumato export``); ``None`` takes the one that ships with Sfumato.
+        model: folder of an exported model (``sfumato export``); ``None`` takes the one that ships with Sfumato, if
+            there is one.
         threads: CPU threads; ``None`` lets ONNX Runtime use one per core.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest device that works.
 
@@ -106,7 +107,7 @@ class Imaginer:
     def __init__(
         self, model: str | os.PathLike[str] | None = None, threads: int | None = None, device: str = "auto"
     ) -> None:
-        self.folder = (weights_dir(SHIPPED) if model is None else Path(model)).resolve()
+        self.folder = (_shipped() if model is None else Path(model)).resolve()
         path, card = self.folder / "card.json", read_card(self.folder)
         if (kind := card.get("kind", "arbitrary")) != "noise":
             raise ModelError(
@@ -166,6 +167,21 @@ class Imaginer:
         for z, following in zip(stations, [*stations[1:], stations[0]], strict=True):
             for between in slerp(z, following, steps + 1)[:-1]:
                 yield self(between)
+
+
+def _shipped() -> Path:
+    """Return the folder of the shipped model of the kind noise.
+
+    Raises:
+        UsageError: this version has none.
+    """
+    try:
+        return weights_dir(SHIPPED)
+    except ModelError as problem:
+        raise UsageError(
+            "no model of the kind noise ships with this version; train one with sfumato train --kind noise, export it, "
+            "and name it with --model"
+        ) from problem
 
 
 def truncate(z: Z, psi: float) -> Z:
