@@ -164,7 +164,7 @@ def test_a_missing_or_misshapen_tensor_is_a_model_error(saved: Any) -> None:
 
 
 def test_the_file_says_which_kind_of_model_it_holds(saved: Any, tmp_path: Path) -> None:
-    model = NoiseModel(NoiseConfig(z_size=5, widths=(4, 4, 4, 4, 4)))
+    model = NoiseModel(NoiseConfig(generator="pixels", side=64, z_size=5, widths=(4, 4, 4, 4, 4)))
     path = tmp_path / "noise.safetensors"
     save_model(path, model, {}, model.state_dict())
     assert (metadata(saved[0])["kind"], metadata(path)["kind"]) == ("arbitrary", "noise")

@@ -253,7 +253,7 @@ def save_run(folder: Path, seed: int) -> Any:
     import torch
 
     torch.manual_seed(seed)
-    model = NoiseModel(NoiseConfig(z_size=8, widths=(8, 8, 8, 8, 8)))
+    model = NoiseModel(NoiseConfig(generator="pixels", side=64, z_size=8, widths=(8, 8, 8, 8, 8)))
     path = folder / f"{seed}.safetensors"
     save_model(path, model, {"step": "1"}, model.state_dict())
     return path
@@ -292,7 +292,7 @@ def test_evaluations(own: Any, pictures: Any) -> None:
 
 def test_trainings(own: Any, pictures: Any, tmp_path: Path) -> None:
     settings = ["phases=[{steps=4,batch=2,crop=32}]", "checkpoint_every=1", "sample_every=2", "log_every=2"]
-    settings += ["probe_every=0", "noise.z_size=8", "noise.widths=[8,8,8,8,8]", "noise.discriminator_widths=[8,8,8]"]
+    settings += ["probe_every=0", "noise.z_size=8", "noise.widths=[8,8,8]", "noise.discriminator_widths=[8,8,8]"]
     words = ["train", "--kind", "noise", "--style", pictures, "--recipe", "tiny", "--device", "cpu"]
     sets = [word for setting in settings for word in ("--set", setting)]
 

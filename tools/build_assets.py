@@ -4,6 +4,7 @@ the index of the training paintings' styles, the style space.
 usage: build_assets.py RUN DATA [--model-id ID] [--newest]
        build_assets.py RUN DATA --collection NAME
        build_assets.py RUN DATA --decoder NAME
+       build_assets.py RUN DATA --noise NAME
        build_assets.py DATA --only-index
        build_assets.py DATA --only-space
 
@@ -11,6 +12,9 @@ With --collection the run is of one painter, and becomes the model of that name 
 
 With --decoder the run is of the kind matching, and becomes what paints the qualities standard and best: the newest
 checkpoint, for validation does not see what the discriminator adds. RUN may also be a model.safetensors.
+
+With --noise the run is of the kind noise, on features, and becomes what `sfumato imagine` uses by default. Its copy of
+the decoder is left out, because the decoder ships already.
 
 DATA holds manifest.csv (columns file, split, licence, source, artist, title) and the pictures it names. Works are
 encoded from `gallery/`, artists as the mean code of their `train` pictures. Needs the extra `train`; the index or the
@@ -49,6 +53,7 @@ def main() -> None:
     parser.add_argument("--only-space", action="store_true", help="make the style space again, and nothing else")
     parser.add_argument("--collection", metavar="NAME", help="the run is of one painter")
     parser.add_argument("--decoder", metavar="ID", help="the run is of the kind matching; its model's id")
+    parser.add_argument("--noise", metavar="ID", help="the run is of the kind noise; its model's id")
     arguments = parser.parse_args()
     if arguments.run is None and not (arguments.only_index or arguments.only_space):
         parser.error("name the run and the data")
@@ -74,6 +79,12 @@ def main() -> None:
         bundle = bundle.with_name("matching")
         print(export_run(arguments.run, bundle, arguments.decoder, newest=True))
         _complete_card(bundle / "card.json", manifest, train)
+        return
+    if arguments.noise:
+        bundle = bundle.with_name("noise")
+        print(export_run(arguments.run, bundle, arguments.noise, newest=True))
+        (bundle / "decoder.onnx").unlink()
+        _complete_card(bundle / "card.json", manifest, list(paintings))
         return
     if arguments.collection:
         bundle = bundle.with_name(arguments.collection)
@@ -176,10 +187,9 @@ def _complete_card(path: Path, manifest: dict[str, dict[str, str]], train: list[
         "licences": dict(sorted(licences.items(), key=lambda item: -item[1])),
         "hashes": "training_pictures.csv: SHA-256, source and licence of each picture",
     }
-    card["licence"] = {
-        "code": "Apache-2.0",
-        "weights": "see NOTICE: trained on photos of research data sets, some for non-commercial use only",
-    }
+    photos = "see NOTICE: trained on photos of research data sets, some for non-commercial use only"
+    features = "trained on paintings in the public domain, by features of VGG19 and of the shipped decoder; see NOTICE"
+    card["licence"] = {"code": "Apache-2.0", "weights": photos if card["data"]["photos"] else features}
     path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 

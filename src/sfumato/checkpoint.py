@@ -16,22 +16,29 @@ from sfumato.config import Config
 from sfumato.errors import ModelError, UsageError, first_line
 from sfumato.files import atomic_file
 from sfumato.networks.config import CollectionConfig, MatchingConfig, ModelConfig, NoiseConfig
-from sfumato.networks.model import CollectionModel, MatchingModel, NoiseModel, StyleTransferModel
+from sfumato.networks.model import (
+    CollectionModel,
+    FeatureNoiseModel,
+    MatchingModel,
+    NoiseModel,
+    StyleTransferModel,
+    build_noise_model,
+)
 
 FORMAT = "sfumato-model-1"
 # The models that files hold and runs train
-Model: TypeAlias = StyleTransferModel | CollectionModel | NoiseModel | MatchingModel
+Model: TypeAlias = StyleTransferModel | CollectionModel | NoiseModel | FeatureNoiseModel | MatchingModel
 _KINDS: dict[str, tuple[type[Config], Callable[[Any], Model]]] = {  # by the kind's name in files and cards
     "arbitrary": (ModelConfig, StyleTransferModel),
     "collection": (CollectionConfig, CollectionModel),
-    "noise": (NoiseConfig, NoiseModel),
+    "noise": (NoiseConfig, build_noise_model),
     "matching": (MatchingConfig, MatchingModel),
 }
 
 
 def kind_of(model: nn.Module) -> str:
     """Return the name of a model's kind, as in files and cards."""
-    return next(kind for kind, (_, make) in _KINDS.items() if make is type(model))
+    return next(kind for kind, (config, _) in _KINDS.items() if isinstance(model.config, config))
 
 
 def save_model(path: Path, model: Model, about: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:

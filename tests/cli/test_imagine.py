@@ -18,7 +18,15 @@ from sfumato.networks.config import NoiseConfig
 from sfumato.networks.model import NoiseModel
 from support import files, pixels, run
 
-TINY = ["noise.widths=[8,8,8,8,8]", "noise.discriminator_widths=[8,8,8]", "noise.z_size=8", "log_every=1"]
+TINY = [
+    "noise.generator=pixels",
+    "noise.side=64",
+    "noise.widths=[8,8,8,8,8]",
+    "noise.discriminator_widths=[8,8,8]",
+    "noise.z_size=8",
+    "log_every=1",
+    "weights.energy=0",
+]
 TINY += ["phases=[{steps=3,batch=2}]", "checkpoint_every=2", "sample_every=3"]
 
 
@@ -40,7 +48,9 @@ def fails(code: Any, *arguments: Any) -> Any:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models") / "noise"
-    export_model(NoiseModel(NoiseConfig(z_size=12, widths=(8, 8, 8, 8, 8))), folder, "tiny-noise")
+    export_model(
+        NoiseModel(NoiseConfig(generator="pixels", side=64, z_size=12, widths=(8, 8, 8, 8, 8))), folder, "tiny-noise"
+    )
     return folder
 
 

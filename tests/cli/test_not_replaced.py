@@ -25,7 +25,11 @@ from support import assert_one_sentence, run, save_works, scene
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     torch.manual_seed(0)
-    export_model(NoiseModel(NoiseConfig(z_size=12, widths=(8, 8, 8, 8, 8))), folder / "noise", "tiny-noise")
+    export_model(
+        NoiseModel(NoiseConfig(generator="pixels", side=64, z_size=12, widths=(8, 8, 8, 8, 8))),
+        folder / "noise",
+        "tiny-noise",
+    )
     for name, seed in (("photo", 1), ("style", 2)):
         (folder / name).mkdir()
         Image.fromarray(to_uint8(scene(48, 64, seed))).save(folder / name / f"{name}.png")

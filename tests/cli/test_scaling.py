@@ -28,7 +28,13 @@ SMALL = ["log_every=1", "warmup=1", "identity_samples=3", "checkpoint_every=1000
 OF_KIND = {
     "arbitrary": ["weights.style_contrast=0.5", "weights.sliced=0.5"],
     "collection": ["collection.cycle=false", "pool=5"],
-    "noise": ["noise.widths=[8,8,8,8,8]", "noise.discriminator_widths=[8,16,16]"],
+    "noise": [
+        "noise.generator=pixels",
+        "noise.side=64",
+        "weights.energy=0",
+        "noise.widths=[8,8,8,8,8]",
+        "noise.discriminator_widths=[8,16,16]",
+    ],
 }
 #: Not losses but figures of each process's own part, which are then averaged.
 OF_PARTS = {"logit_variance", "pictures_per_second", "time"}

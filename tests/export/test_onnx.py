@@ -14,9 +14,10 @@ import torch
 from onnx import TensorProto
 
 from sfumato import __version__
+from sfumato.assets import weights_dir
 from sfumato.checkpoint import load_model, save_model
 from sfumato.data.batches import STYLE_THUMBNAIL
-from sfumato.errors import ModelError
+from sfumato.errors import ModelError, UsageError
 from sfumato.export.bundle import PARITY_SIZES
 from sfumato.export.onnx import export_model, export_run
 from sfumato.export.parity import TOLERANCE
@@ -24,6 +25,7 @@ from sfumato.inference import Style, Stylizer
 from sfumato.networks.model import (
     CollectionConfig,
     CollectionModel,
+    FeatureNoiseModel,
     ModelConfig,
     NoiseConfig,
     NoiseModel,
@@ -31,6 +33,7 @@ from sfumato.networks.model import (
     build_discriminator,
 )
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.training.noise_features import decoder_digest
 from support import save_run, scene
 
 GRAPHS = ("style_encoder", "statistics", "generator")
@@ -289,7 +292,7 @@ def test_a_damaged_absent_or_missing_checkpoint_is_a_model_error_and_makes_nothi
 
 def new_noise_model(seed: int = 0) -> Any:
     torch.manual_seed(seed)
-    return NoiseModel(NoiseConfig(z_size=7, widths=(8, 8, 8, 8, 8))).eval()
+    return NoiseModel(NoiseConfig(generator="pixels", side=64, z_size=7, widths=(8, 8, 8, 8, 8))).eval()
 
 
 def test_a_model_of_noise_is_exported_from_its_run_and_agrees_with_torch(tmp_path: Path) -> None:
@@ -316,6 +319,37 @@ def test_a_model_of_noise_is_exported_from_its_run_and_agrees_with_torch(tmp_pat
         (got,) = session.run(None, {"z": z.numpy()})
         assert got.shape == (batch, 3, 64, 64)
         assert np.abs(got - expected).max() <= TOLERANCE
+
+
+def feature_model(decoder: str) -> Any:
+    torch.manual_seed(0)
+    config = NoiseConfig(side=64, z_size=7, components=5, widths=(8, 8, 8), discriminator_widths=(8, 8, 8))
+    model = FeatureNoiseModel(config).eval()
+    model.decoder_digest.copy_(torch.tensor(list(bytes.fromhex(decoder)), dtype=torch.float32))
+    return model
+
+
+def test_a_model_of_features_is_exported_with_the_shipped_decoder(tmp_path: Path) -> None:
+    model = feature_model(decoder_digest())
+    parity = export_model(model, tmp_path / "bundle", "features")
+    card = json.loads((tmp_path / "bundle" / "card.json").read_text())
+    assert (card["kind"], card["generator"], card["side"]) == ("noise", "features", 64)
+    assert list(card["parity"]) == ["generator"]
+    assert parity["generator"] <= TOLERANCE
+    assert card["files"].keys() == {"generator.onnx", "decoder.onnx"}
+    shipped = json.loads((weights_dir("matching") / "card.json").read_text())
+    assert card["files"]["decoder.onnx"] == shipped["files"]["decoder.onnx"]
+    session = onnxruntime.InferenceSession(tmp_path / "bundle" / "generator.onnx")
+    z = torch.randn(3, 7)
+    with torch.no_grad():
+        expected = model(z).numpy()  # its weights are rounded as the bundle stores them
+    assert np.abs(session.run(None, {"z": z.numpy()})[0] - expected).max() <= TOLERANCE
+
+
+def test_a_model_of_another_decoder_is_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="features was trained with another decoder"):
+        export_model(feature_model("0" * 64), tmp_path / "bundle", "features")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_of_noise_whose_graph_differs_is_not_kept(tmp_path: Path) -> None:

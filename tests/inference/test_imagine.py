@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato.assets import weights_dir
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.export.onnx import export_model
 from sfumato.inference.imagine import Imagined, Imaginer, slerp, truncate
 from sfumato.networks.config import NoiseConfig
-from sfumato.networks.model import NoiseModel
+from sfumato.networks.model import FeatureNoiseModel, NoiseModel
+from sfumato.training.noise_features import decoder_digest, load_decoder
 from support import FLOAT32, NETWORK32, SUM32
 
 
@@ -25,7 +27,7 @@ def draw(*shape: Any, seed: int = 0) -> Any:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A tiny bundle, and its torch model with the weights that it stores."""
     torch.manual_seed(0)
-    model = NoiseModel(NoiseConfig(z_size=12, widths=(8, 8, 8, 8, 8)))
+    model = NoiseModel(NoiseConfig(generator="pixels", side=64, z_size=12, widths=(8, 8, 8, 8, 8)))
     folder = tmp_path_factory.mktemp("models") / "noise"
     export_model(model, folder, "tiny-noise")
     return folder, model
@@ -120,6 +122,58 @@ def test_a_walk_visits_every_station_and_never_jumps(imagine: Imaginer) -> None:
     fine = list(imagine.walk(stations, 32))
     largest = [max(np.abs(a - b).mean() for a, b in zip(f, [*f[1:], f[0]], strict=True)) for f in (frames, fine)]
     assert 0 < largest[1] < largest[0] / 4  # in eight times as many steps, the way back among them
+
+
+@pytest.fixture(scope="module")
+def of_features(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A tiny bundle of a generator of features, and its torch model with the weights that it stores."""
+    torch.manual_seed(0)
+    config = NoiseConfig(side=64, z_size=12, components=8, widths=(8, 8, 8), discriminator_widths=(8, 8, 8))
+    model = FeatureNoiseModel(config)
+    model.decoder_digest.copy_(torch.tensor(list(bytes.fromhex(decoder_digest())), dtype=torch.float32))
+    folder = tmp_path_factory.mktemp("models") / "features"
+    export_model(model, folder, "tiny-features")
+    return folder, model
+
+
+def test_features_are_painted_by_the_decoder(of_features: Any) -> None:
+    imagine = Imaginer(of_features[0], threads=1)
+    z = imagine.z(0, 0)
+    picture = imagine(z)
+    assert picture.shape == (1, 3, 64, 64)
+    assert 0 <= picture.min() < picture.max() <= 1
+    with torch.no_grad():
+        expected = load_decoder().paint(of_features[1](torch.from_numpy(z)[None])).clamp(0, 1).numpy()
+    # The decoder's graph computes in 8-bit integers; its card allows a mean change of 1/255.
+    assert np.abs(picture - expected).mean() < 2 / 255
+    assert np.array_equal(picture, imagine(z))
+    assert np.abs(picture - imagine(imagine.z(0, 1))).mean() > 0.005
+
+
+def test_a_bundle_without_a_decoder_shares_the_shipped_one_if_it_is_the_same(of_features: Any, tmp_path: Path) -> None:
+    folder = shutil.copytree(of_features[0], tmp_path / "model")
+    (folder / "decoder.onnx").unlink()
+    shared, whole = Imaginer(folder, threads=1), Imaginer(of_features[0], threads=1)
+    z = whole.z(0, 0)
+    assert np.array_equal(shared(z), whole(z))
+    assert shared.recipe(0, 1.0, 0) == whole.recipe(0, 1.0, 0)
+    card = json.loads((folder / "card.json").read_text())
+    card["files"]["decoder.onnx"] = "0" * 64
+    (folder / "card.json").write_text(json.dumps(card))
+    assert Imaginer(folder).digest != whole.digest  # other pictures, so another recipe
+    with pytest.raises(ModelError, match=r"decoder\.onnx"):
+        Imaginer(folder)(z)
+    (folder / "card.json").write_text(json.dumps({**card, "generator": "sounds"}))
+    with pytest.raises(ModelError, match="'generator' is wrong"):
+        Imaginer(folder)
+
+
+def test_without_a_shipped_model_one_has_to_be_named() -> None:
+    if (weights_dir() / ".." / "noise").exists():
+        assert Imaginer().side >= 64
+    else:
+        with pytest.raises(UsageError, match="no model of the kind noise ships"):
+            Imaginer()
 
 
 def test_z_of_another_length_is_refused(imagine: Imaginer) -> None:

@@ -191,7 +191,7 @@ def test_all_that_it_knows_of_a_picture_is_what_vgg_sees(projected: ProjectedDis
     [
         (ModelConfig(discriminator="projected", discriminator_conditional=False), build_discriminator, READ),
         (CollectionConfig(discriminator="projected"), build_collection_discriminator, READ),
-        (NoiseConfig(discriminator="projected"), build_noise_discriminator, READ),
+        (NoiseConfig(generator="pixels", discriminator="projected"), build_noise_discriminator, READ),
     ],
 )
 def test_each_kind_may_have_one(config: Any, build: Any, layers: Any, vgg: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sfumato import checkpoint
 from sfumato.cli import train as cli
 from sfumato.errors import UsageError
+from sfumato.networks.config import NoiseConfig
 from sfumato.training import config as config_module
 from sfumato.training.config import (
     COLLECTION_TERMS,
@@ -147,14 +148,19 @@ def test_recipes_of_noise(name: Any) -> None:
     assert config.adversarial.r1 > 0
     assert config.adversarial.r2 > 0
     assert config.adversarial.augment.p == 1
-    assert not config.noise.discriminator_spectral
     assert config.monitor.actions == ("skip_batch",)  # its beginnings look like a collapse
     assert config.checkpoint_every % config.log_every == 0
-    # The coarsest patch sees a whole picture: 4 pixels, and twice as many and 2 for each further halving, at its scale.
-    seen = 1
-    for _ in config.noise.discriminator_widths:
+    assert config.noise.generator == "features"
+    assert config.adversarial.augment.colour == 0  # features have no colours
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_the_usual_discriminator_of_pixels_sees_a_whole_picture(side: Any) -> None:
+    config = NoiseConfig(generator="pixels", side=side, discriminator_scales=2 if side == 64 else 3)
+    seen = 1  # pixels of the coarsest patch, and twice as many and 2 for each further halving, at its scale
+    for _ in config.critic_widths:
         seen = 2 * seen + 2
-    assert seen * 2 ** (config.noise.discriminator_scales - 1) >= config.noise.side
+    assert seen * 2 ** (config.discriminator_scales - 1) >= side
 
 
 def test_a_file_s_kind_is_its_own(tmp_path: Path) -> None:
@@ -186,7 +192,9 @@ def test_recipes_hold_nothing_out_and_control_nothing_unasked(name: Any) -> None
 @pytest.mark.parametrize("kind", get_args(KindName))
 def test_a_recipe_names_every_weight_that_is_not_0(name: str, kind: str) -> None:
     weights = load_recipe(name, kind=kind).weights.model_dump()
-    terms = {"collection": COLLECTION_TERMS, "matching": MATCHING_TERMS, "noise": ("adversarial",)}.get(kind, weights)
+    terms = {"collection": COLLECTION_TERMS, "matching": MATCHING_TERMS, "noise": ("adversarial", "energy")}.get(
+        kind, weights
+    )
     file = f"{name}.toml" if kind == "arbitrary" else f"{kind}-{name}.toml"
     written = tomllib.loads((Path(config_module.__file__).parent / "recipes" / file).read_text("utf-8"))["weights"]
     assert written.keys() <= set(terms)

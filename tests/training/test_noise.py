@@ -21,10 +21,17 @@ from sfumato.networks.model import NoiseModel, build_noise_discriminator
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.monitor import MonitorConfig
-from sfumato.training.noise import NoiseTask
+from sfumato.training.noise import PixelNoiseTask
 from support import NETWORK32, SUM32
 
-SHAPES = NoiseConfig(z_size=6, widths=(8, 8, 8, 8, 8), discriminator_widths=(8, 8, 8), discriminator_scales=2)
+SHAPES = NoiseConfig(
+    generator="pixels",
+    side=64,
+    z_size=6,
+    widths=(8, 8, 8, 8, 8),
+    discriminator_widths=(8, 8, 8),
+    discriminator_scales=2,
+)
 CONFIG = TrainConfig(
     kind="noise",
     phases=(Phase(steps=4, batch=3),),
@@ -46,9 +53,9 @@ def changed(**values: Any) -> TrainConfig:
 
 
 @pytest.fixture
-def kind(paintings: FolderReport) -> NoiseTask:
+def kind(paintings: FolderReport) -> PixelNoiseTask:
     torch.manual_seed(0)
-    return NoiseTask(CONFIG, None, paintings, torch.device("cpu"), None, None)
+    return PixelNoiseTask(CONFIG, None, paintings, torch.device("cpu"), None, None)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +92,7 @@ def halves(kind: Any, step: int = 0) -> Any:
     return noise, output, kind.discriminator_step(kind.discriminator, noise, output, CONFIG.adversarial, step)
 
 
-def test_the_model_rebuilds_from_its_config_and_paints(kind: NoiseTask) -> None:
+def test_the_model_rebuilds_from_its_config_and_paints(kind: PixelNoiseTask) -> None:
     model = NoiseModel(SHAPES)
     assert model(torch.zeros(2, 6)).shape == (2, 3, 64, 64)
     assert kind.new_model().config == SHAPES
@@ -97,6 +104,7 @@ def test_the_model_rebuilds_from_its_config_and_paints(kind: NoiseTask) -> None:
     ("values", "message"),
     [
         ({"side": 96}, "side"),
+        ({"side": 256}, "64 or 128 for pixels, not 256"),
         ({"widths": (8, 8)}, "5 numbers for a side of 64"),
         ({"side": 128, "widths": (8,) * 5}, "6 numbers for a side of 128"),
         ({"discriminator_widths": (8,) * 5, "discriminator_scales": 3}, "halves a side of 64 too often"),
@@ -104,12 +112,17 @@ def test_the_model_rebuilds_from_its_config_and_paints(kind: NoiseTask) -> None:
 )
 def test_shapes_that_do_not_go_together_are_refused(values: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        NoiseConfig(**values)
+        NoiseConfig(**{"generator": "pixels", "side": 64, **values})
 
 
 def test_the_deepest_discriminator_that_is_allowed_runs() -> None:
     for side, scales in ((64, 2), (128, 3)):
-        config = NoiseConfig(side=side, discriminator_widths=(4,) * 5, discriminator_scales=scales)  # type: ignore[arg-type]
+        config = NoiseConfig(
+            generator="pixels",
+            side=side,  # type: ignore[arg-type]
+            discriminator_widths=(4,) * 5,
+            discriminator_scales=scales,
+        )
         assert build_noise_discriminator(config)(torch.rand(1, 3, side, side))[-1].shape == (1, 1, 1, 1)
 
 
@@ -118,6 +131,7 @@ def test_the_deepest_discriminator_that_is_allowed_runs() -> None:
     [
         ({"phases": [{"steps": 2, "batch": 2, "adversarial": False}]}, "discriminator alone"),
         ({"weights": {"adversarial": 0}}, "discriminator alone"),
+        ({"weights": {"adversarial": 1, "energy": 1}}, "weights.energy compares feature maps"),
         ({"content_target": 0.7, "validation_pairs": 4}, "content_target is for kinds that paint photos"),
         ({"short_side": 64, "noise": {"side": 128}}, r"short_side must be noise\.side \(128\)"),
     ],
@@ -127,7 +141,7 @@ def test_what_this_kind_cannot_do_is_one_sentence(values: Any, message: str) -> 
         changed(**values)
 
 
-def test_a_step_is_keyed_by_seed_and_step_and_nothing_else(kind: NoiseTask, paintings: FolderReport) -> None:
+def test_a_step_is_keyed_by_seed_and_step_and_nothing_else(kind: PixelNoiseTask, paintings: FolderReport) -> None:
     first = drawn(kind, 3)
     assert first.z.shape == (3, 6)
     assert first.paintings.shape == (3, 3, 64, 64)
@@ -137,14 +151,14 @@ def test_a_step_is_keyed_by_seed_and_step_and_nothing_else(kind: NoiseTask, pain
     assert torch.equal(first.paintings, again.paintings)
     assert not torch.equal(first.z, other.z)
     assert not torch.equal(first.paintings, other.paintings)
-    seeded = NoiseTask(changed(seed=1), None, paintings, torch.device("cpu"), None, None)
+    seeded = PixelNoiseTask(changed(seed=1), None, paintings, torch.device("cpu"), None, None)
     assert not torch.equal(first.z, drawn(seeded, 3).z)
     many = torch.cat([drawn(kind, step).z for step in range(100)])
     assert abs(float(many.mean())) < 0.1
     assert float(many.std()) == pytest.approx(1, abs=0.1)
 
 
-def test_the_generator_s_loss_is_the_adversarial_one_and_nothing_else(kind: NoiseTask) -> None:
+def test_the_generator_s_loss_is_the_adversarial_one_and_nothing_else(kind: PixelNoiseTask) -> None:
     noise, output, _ = halves(kind, step=5)
     assert set(output.report) == {"adversarial"}
     assert output.code is None
@@ -160,7 +174,7 @@ def test_the_generator_s_loss_is_the_adversarial_one_and_nothing_else(kind: Nois
     assert other.loss.item() == pytest.approx(2 * output.loss.item(), rel=SUM32)
 
 
-def test_penalties_come_on_their_steps(kind: NoiseTask) -> None:
+def test_penalties_come_on_their_steps(kind: PixelNoiseTask) -> None:
     for step in (0, 1, 2):
         _, _, (loss, report) = halves(kind, step)
         assert ({"r1", "r2"} <= report.keys()) == (step % 2 == 0)
@@ -168,7 +182,7 @@ def test_penalties_come_on_their_steps(kind: NoiseTask) -> None:
         assert loss.item() == pytest.approx((report["discriminator"] + extra).item(), rel=NETWORK32)
 
 
-def test_gradients_reach_all_weights_of_both_networks(kind: NoiseTask) -> None:
+def test_gradients_reach_all_weights_of_both_networks(kind: PixelNoiseTask) -> None:
     kind.discriminator.requires_grad_(False)
     noise, output, _ = halves(kind)
     output.loss.backward()
@@ -185,13 +199,13 @@ def test_gradients_reach_all_weights_of_both_networks(kind: NoiseTask) -> None:
         assert [name for name in dead if not name.endswith("logit.bias")] == []
 
 
-def test_probes_are_paintings_of_its_side_and_fixed_z(kind: NoiseTask, paintings: FolderReport) -> None:
+def test_probes_are_paintings_of_its_side_and_fixed_z(kind: PixelNoiseTask, paintings: FolderReport) -> None:
     probes = kind.probes()
     assert probes.photos is None
     assert probes.paintings.shape == (4, 3, 64, 64)
     with torch.no_grad():
         painted, again = kind.painter(kind.model)(0), kind.painter(kind.model)(0)
-        seeded = NoiseTask(changed(seed=1), None, paintings, torch.device("cpu"), None, None)
+        seeded = PixelNoiseTask(changed(seed=1), None, paintings, torch.device("cpu"), None, None)
         other = seeded.painter(kind.model)(0)
     assert painted.shape == (4, 3, 64, 64)
     assert torch.equal(painted, again)
@@ -199,10 +213,10 @@ def test_probes_are_paintings_of_its_side_and_fixed_z(kind: NoiseTask, paintings
     assert {"diversity", "response", "checkerboard"} <= probes.measure(kind.painter(kind.model)).keys()
     assert probes.measure(lambda style: painted[:1].expand(4, -1, -1, -1))["diversity"] == 0
     few = replace(paintings, pictures=paintings.pictures[:1])
-    assert NoiseTask(CONFIG, None, few, torch.device("cpu"), None, None).probes() is None
+    assert PixelNoiseTask(CONFIG, None, few, torch.device("cpu"), None, None).probes() is None
 
 
-def test_what_is_told_is_the_adversarial_loss_of_the_outputs(kind: NoiseTask) -> None:
+def test_what_is_told_is_the_adversarial_loss_of_the_outputs(kind: PixelNoiseTask) -> None:
     noise, output, _ = halves(kind, step=5)
     told = kind.adversarial_loss(kind.discriminator, noise, output, CONFIG.adversarial, 5)
     assert told.item() == pytest.approx(output.report["adversarial"].item(), rel=SUM32)
@@ -228,7 +242,7 @@ def test_watching_changes_nothing_in_training(unbroken: Any, trainer: Any, tmp_p
     assert (unbroken[0] / "health.html").is_file()
 
 
-def test_samples_are_a_grid_of_fixed_z(kind: NoiseTask) -> None:
+def test_samples_are_a_grid_of_fixed_z(kind: PixelNoiseTask) -> None:
     with torch.no_grad():
         rows, again = kind.samples(kind.model), kind.samples(kind.model)
     assert [len(row) for row in rows] == [8] * 8
@@ -287,6 +301,6 @@ def test_other_paintings_are_refused_on_resuming(unbroken: Any, paintings: Folde
         other.resume()
 
 
-def test_no_step_is_given_the_samples_z(kind: NoiseTask) -> None:
+def test_no_step_is_given_the_samples_z(kind: PixelNoiseTask) -> None:
     samples = kind._z(64, 1)
     assert not any(np.isin(drawn(kind, step).z.numpy(), samples.numpy()).all() for step in range(20))

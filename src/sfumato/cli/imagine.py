@@ -20,9 +20,6 @@ MAX_FRAMES = 2_000  # of a GIF, whose frames are all in memory at once
 
 
 def imagine(
-    model: Annotated[
-        Path, typer.Option(metavar="DIR", help="A model of kind noise, made by sfumato export.", show_default=False)
-    ],
     out: Annotated[
         str,
         typer.Option(
@@ -33,6 +30,14 @@ def imagine(
             show_default=False,
         ),
     ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A model of kind noise, made by sfumato export. \\[default: the shipped one, if there is one]",
+            show_default=False,
+        ),
+    ] = None,
     count: Annotated[
         int | None,
         typer.Option(metavar="N", help="Number of pictures. \\[default: 16; with --walk, 2]", show_default=False),

@@ -14,8 +14,10 @@ from sfumato.data.folders import FolderReport
 from sfumato.parallel import WHOLE, Rows
 
 # Random stream for pairs of crops. Streams 0 to 2 are used by other batches, 2 also by validation, 3 and 4 by
-# collections.
+# collections, 6 and 7 by the tasks `matching` and `noise_features`.
 _PAIRS = 5
+_NUMBERED = 8
+_WHOLE_CROPS = 2  # of a painting's numbered crops, those that are as large as its short side
 STYLE_THUMBNAIL = 320  # short side at which a style picture is encoded, in training and in inference
 
 
@@ -148,6 +150,16 @@ class PaintingSource:
             cut.append((region, rng.random() < 0.5))
         crops = [(_fit(cut[row][0], side), cut[row][1]) for row in rows.own(count)]
         return torch.stack([crop.flip(2) if mirrored else crop for crop, mirrored in crops])
+
+    def crop(self, painting: int, number: int, side: int) -> Tensor:
+        """Return a numbered square crop of a painting, (3, side, side) in [0, 1], the same for the same seed.
+
+        Crops 0 and 1 have the painting's whole short side, the others 0.6 of it or more; odd ones are mirrored.
+        """
+        rng = np.random.default_rng([self.seed, _NUMBERED, painting, number])
+        share = 1.0 if number < _WHOLE_CROPS else rng.uniform(0.6, 1.0)
+        cut = _fit(_square(self.style[painting], rng, share), side)
+        return cut.flip(2) if number % 2 else cut
 
 
 class CropPairSource:

@@ -31,7 +31,13 @@ from sfumato.networks.discriminator import ProjectedDiscriminator
 from sfumato.networks.hypercolumn import CHANNELS
 from sfumato.networks.hypercolumn import STRIDE as CELL
 from sfumato.networks.hypercolumn_gradient import HypercolumnGradient
-from sfumato.networks.model import CollectionModel, MatchingModel, NoiseModel, StyleTransferModel
+from sfumato.networks.model import (
+    CollectionModel,
+    FeatureNoiseModel,
+    MatchingModel,
+    NoiseModel,
+    StyleTransferModel,
+)
 from sfumato.style_code import COLOUR_STATS_SIZE
 
 #: Shapes of the pictures that graphs are traced with.
@@ -65,7 +71,7 @@ class Bundle:
 
 def bundle_of(model: Model, discriminator: nn.Module | None) -> Bundle:
     """Return the bundle of a model; `discriminator` is an output of `exported_discriminator`, or None."""
-    if isinstance(model, NoiseModel):
+    if isinstance(model, NoiseModel | FeatureNoiseModel):
         return _of_noise(model)
     if isinstance(model, MatchingModel):
         return _of_matching(model)
@@ -175,15 +181,20 @@ def _of_matching(model: MatchingModel) -> Bundle:
     return Bundle(graphs, inputs, parity_pictures(), model)
 
 
-def _of_noise(model: NoiseModel) -> Bundle:
-    """Return the bundle of a model of the noise kind; it has no discriminator, which only explains stylised photos."""
+def _of_noise(model: NoiseModel | FeatureNoiseModel) -> Bundle:
+    """Return the bundle of a model of the noise kind; it has no discriminator, which only explains stylised photos.
+
+    The graph of a generator of features ends at the decoder's entry features. The decoder is a graph of its own, which
+    `onnx.export_model` copies.
+    """
     z_size, generator = model.config.z_size, torch.Generator().manual_seed(0)
+    output = "pictures" if isinstance(model, NoiseModel) else "generated"
     return Bundle(
-        {"generator": (model, (torch.randn(2, z_size),), ["z"], ["pictures"])},
+        {"generator": (model, (torch.randn(2, z_size),), ["z"], [output])},
         lambda z: {"generator": (z,)},
         [torch.randn(batch, z_size, generator=generator) for batch in PARITY_BATCHES],
         model,
-        {"z_size": z_size, "side": model.config.side},
+        {"z_size": z_size, "side": model.config.side, "generator": model.config.generator},
     )
 
 

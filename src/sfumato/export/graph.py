@@ -25,7 +25,7 @@ _SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
 _FREE = {  # dynamic axes by the name of an input or output; codes and norm_params have none
     **dict.fromkeys(("picture", "thumbnail", "stylized", "features", "logits", "painted"), _SIZE),
     **dict.fromkeys(("upscaled", "gradient", "places", "entered"), _SIZE),
-    **dict.fromkeys(("z", "pictures"), _COUNT),
+    **dict.fromkeys(("z", "pictures", "generated"), _COUNT),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from sfumato import __version__
+from sfumato.assets import weights_dir
 from sfumato.checkpoint import Model, kind_of, load_model, packed, save_model
 from sfumato.errors import ModelError
 from sfumato.export.bundle import Bundle, bundle_of, exported_discriminator, round_weights, write_card
@@ -19,10 +21,12 @@ from sfumato.export.eight_bits import calibration_pictures, quantise
 from sfumato.export.graph import StoredWeights, export_graph
 from sfumato.export.parity import TOLERANCE, check_parity, measure_parity
 from sfumato.files import digest, new_directory
+from sfumato.inference.feature_networks import DECODER
 from sfumato.inference.session import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator
 from sfumato.networks.model import (
     CollectionModel,
+    FeatureNoiseModel,
     MatchingModel,
     NoiseModel,
     StyleTransferModel,
@@ -30,6 +34,7 @@ from sfumato.networks.model import (
     build_discriminator,
 )
 from sfumato.onnx_file import MAX_GRAPH_BYTES
+from sfumato.training.noise_features import check_decoder, decoder_digest
 from sfumato.training.state import shipped_weights
 
 
@@ -48,7 +53,8 @@ def export_model(
     model.safetensors. That file holds the weights once: graphs refer to positions in it (ONNX external data), and
     `checkpoint.load_model` loads it in torch. The graph of the discriminator serves `sfumato explain`.
 
-    Weights are stored in 16 bits; those of a collection and of a decoder have kernels and matrices in 8 bits with a
+    Weights are stored in 16 bits; those of a collection, of a decoder and of a
+    generator of features have kernels and matrices in 8 bits with a
     scale for each output channel. Computation is in 32 bits. Parity is checked with the same rounded weights. After the
     check a decoder's widest convolutions are quantised (`eight_bits.quantise`); the card's `rounding` is the mean
     change of a pixel in [0, 1] by that.
@@ -69,7 +75,9 @@ def export_model(
         ModelError: a difference exceeds the tolerance; nothing is written.
         OutputError: `directory` exists and `overwrite` is False.
     """
-    in_bytes = isinstance(model, CollectionModel | MatchingModel)
+    in_bytes = isinstance(model, CollectionModel | MatchingModel | FeatureNoiseModel)
+    if isinstance(model, FeatureNoiseModel):
+        check_decoder(model, decoder_digest(), model_id)
     round_weights(model.cpu().eval(), in_bytes)
     with torch.no_grad():
         exported = None if discriminator is None else exported_discriminator(discriminator, in_bytes)
@@ -86,7 +94,9 @@ def export_model(
         parity = measure_parity(bundle, folder)
         check_parity(parity, tolerance)
         if isinstance(model, MatchingModel):
-            bundle.facts["rounding"] = _quantise_decoder(bundle, folder / "decoder.onnx")
+            bundle.facts["rounding"] = _quantise_decoder(bundle, folder / DECODER)
+        if isinstance(model, FeatureNoiseModel):  # a copy, so that the bundle outlives the shipped decoder
+            shutil.copyfile(weights_dir("matching") / DECODER, folder / DECODER)
         facts = {
             "model": model_id,
             "kind": kind_of(model),
@@ -158,7 +168,7 @@ def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
         discriminator, which would need VGG19, which is not part of that model.
     """
     needs_vgg = isinstance(model, CollectionModel) and model.config.discriminator == "projected"
-    if isinstance(model, NoiseModel | MatchingModel) or needs_vgg or not state.is_file():
+    if isinstance(model, NoiseModel | FeatureNoiseModel | MatchingModel) or needs_vgg or not state.is_file():
         return None
     prefix = "discriminator."
     try:

@@ -32,10 +32,12 @@ from sfumato.inference.session import (
 STRIDE = 4
 #: Margin of a region in pixels: the hypercolumns' receptive field reaches 12, rounded up to a multiple of `STRIDE`.
 MARGIN = 16
+#: The decoder's graph, and its input and output.
+DECODER, DECODER_ENDS = "decoder.onnx", (("entered",), ("painted",))
 _GRAPHS: dict[str, Ends] = {
     "encoder.onnx": (("picture",), ("places",)),
     "entry.onnx": (("features",), ("entered",)),
-    "decoder.onnx": (("entered",), ("painted",)),
+    DECODER: DECODER_ENDS,
     "gradient.onnx": (("picture", "features"), ("gradient",)),
 }
 
@@ -104,7 +106,7 @@ class FeatureNetworks:
     def decode(self, entered: Array) -> Picture:
         """Decode the output of `enter`, ``(C, h, w)``, to a picture ``(1, 3, 4h, 4w)``, not clipped."""
         height, width = (STRIDE * side for side in entered.shape[1:])
-        return self._run("decoder.onnx", (1, 3, height, width), entered=entered[None])
+        return self._run(DECODER, (1, 3, height, width), entered=entered[None])
 
     def gradient(self, picture: Picture, features: Array) -> Picture:
         """Return the gradient of a feature distance by the picture (``networks.hypercolumn_gradient``).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -12,16 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato import __version__
+from sfumato.assets import model_names, weights_dir
 from sfumato.checks import check_range, check_whole
 from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.image import Picture
+from sfumato.inference.feature_networks import DECODER, DECODER_ENDS, STRIDE
 from sfumato.inference.options import MAX_SEED
-from sfumato.inference.session import Ends, card_files, card_number, card_text, load_graph, read_card
+from sfumato.inference.session import Ends, Graph, card_files, card_number, card_text, load_graph, read_card
 
 Z: TypeAlias = npt.NDArray[np.float32]
 
 GRAPH = "generator.onnx"
-_ENDS: Ends = (("z",), ("pictures",))
+#: The graph's input and output, by what it generates.
+_ENDS: dict[str, Ends] = {"pixels": (("z",), ("pictures",)), "features": (("z",), ("generated",))}
+SHIPPED = "noise"  # folder of the shipped model
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Imagined:
     Attributes:
         version: version of Sfumato.
         model: the model's id.
-        model_sha256: of its graph.
+        model_sha256: of its graph; of a generator of features, of the hashes of its graph and its decoder.
         seed, truncation: as `Imaginer.z` takes them.
         index: of the picture, or of the first of several.
         count: number of pictures: 1, those of a grid, or the stations of a walk.
@@ -77,7 +82,8 @@ class Imagined:
     def command(self) -> str:
         """The command that makes the pictures again, with placeholders for files."""
         words = f"--seed {self.seed} --index {self.index} --count {self.count} --truncation {self.truncation!r}"
-        return f"sfumato imagine --model MODEL {words}{f' --walk {self.walk}' * bool(self.walk)} -o OUT"
+        model = "" if self.model in model_names() else "--model MODEL "
+        return f"sfumato imagine {model}{words}{f' --walk {self.walk}' * bool(self.walk)} -o OUT"
 
 
 class Imaginer:
@@ -89,7 +95,8 @@ class Imaginer:
         write_image(imagine(imagine.z(seed=0, index=3)), "painted.png")
 
     Args:
-        model: folder of the exported model (``sfumato export``).
+        model: folder of an exported model (``sfumato export``); ``None`` takes the one that ships with Sfumato, if
+            there is one.
         threads: CPU threads; ``None`` lets ONNX Runtime use one per core.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest device that works.
 
@@ -97,8 +104,10 @@ class Imaginer:
         ModelError: the folder holds no model of this kind.
     """
 
-    def __init__(self, model: str | os.PathLike[str], threads: int | None = None, device: str = "auto") -> None:
-        self.folder = Path(model).resolve()
+    def __init__(
+        self, model: str | os.PathLike[str] | None = None, threads: int | None = None, device: str = "auto"
+    ) -> None:
+        self.folder = (_shipped() if model is None else Path(model)).resolve()
         path, card = self.folder / "card.json", read_card(self.folder)
         if (kind := card.get("kind", "arbitrary")) != "noise":
             raise ModelError(
@@ -108,7 +117,13 @@ class Imaginer:
         self.model = card_text(card, "model", path)
         self.z_size = card_number(card, "z_size", path, 1, 2**16)
         self.side = card_number(card, "side", path, 1, 2**12)
-        self.digest = card_files(card, path, {GRAPH})[GRAPH]
+        self._generates = str(card.get("generator", "pixels"))
+        if self._generates not in _ENDS:
+            raise ModelError(f"{path} is not a model card: 'generator' is wrong; export the model again")
+        self._files = card_files(card, path, {GRAPH} if self._generates == "pixels" else {GRAPH, DECODER})
+        self.digest = self._files[GRAPH]
+        if self._generates == "features":
+            self.digest = hashlib.sha256((self._files[GRAPH] + self._files[DECODER]).encode()).hexdigest()
         self._threads, self._device = threads, device
 
     def z(self, seed: int, index: int = 0, truncation: float = 1.0) -> Z:
@@ -127,10 +142,21 @@ class Imaginer:
         Raises:
             UsageError: ``z`` has another shape.
         """
-        graph = load_graph(self.folder / GRAPH, self.digest, _ENDS, self._threads, self._device)
         if z.shape != (self.z_size,):
             raise UsageError(f"the model {self.model!r} needs z of shape ({self.z_size},), but it has {z.shape}")
-        return graph.run({"z": z.astype(np.float32)[None]}, [(1, 3, self.side, self.side)])[0]
+        inputs, size = {"z": z.astype(np.float32)[None]}, (1, 3, self.side, self.side)
+        if self._generates == "pixels":
+            return self._graph(GRAPH, _ENDS["pixels"]).run(inputs, [size])[0]
+        cells = self.side // STRIDE
+        (entered,) = self._graph(GRAPH, _ENDS["features"]).run(inputs, [(1, None, cells, cells)])
+        (painted,) = self._graph(DECODER, DECODER_ENDS).run({"entered": entered}, [size])
+        return np.clip(painted, 0, 1)
+
+    def _graph(self, name: str, ends: Ends) -> Graph:
+        path = self.folder / name
+        if name == DECODER and not path.exists():  # the shipped model shares the shipped decoder
+            path = weights_dir("matching") / name
+        return load_graph(path, self._files[name], ends, self._threads, self._device)
 
     def recipe(self, seed: int, truncation: float, index: int, count: int = 1, walk: int = 0) -> Imagined:
         """Return the recipe of the picture with that index, or of ``count`` pictures from it on."""
@@ -141,6 +167,21 @@ class Imaginer:
         for z, following in zip(stations, [*stations[1:], stations[0]], strict=True):
             for between in slerp(z, following, steps + 1)[:-1]:
                 yield self(between)
+
+
+def _shipped() -> Path:
+    """Return the folder of the shipped model of the kind noise.
+
+    Raises:
+        UsageError: this version has none.
+    """
+    try:
+        return weights_dir(SHIPPED)
+    except ModelError as problem:
+        raise UsageError(
+            "no model of the kind noise ships with this version; train one with sfumato train --kind noise, export it, "
+            "and name it with --model"
+        ) from problem
 
 
 def truncate(z: Z, psi: float) -> Z:

@@ -39,6 +39,7 @@ class LossWeights(Config):
     contrast: NonNegativeFloat = 0.0  # collection only: PatchNCE between the output and the photo
     contrast_identity: NonNegativeFloat = 0.0  # collection only: PatchNCE for paintings passed through the generator
     cycle: NonNegativeFloat = 0.0  # collection only: L1 after translation to the other domain and back, both ways
+    energy: NonNegativeFloat = 0.0  # noise on features only: energy distance of coarse maps, against mode collapse
     # Of matching
     reconstruction: NonNegativeFloat = 0.0  # matching only: L1 of pixels and 4 × 4 means, decoded from own features
     reconstruction_features: NonNegativeFloat = 0.0  # matching only: L1 of hypercolumns, decoded from own features

@@ -12,6 +12,9 @@ from sfumato.config import Config
 Normalization: TypeAlias = Literal["instance", "batch", "none"]
 #: Channels of a noise generator at sides 4, 8, ..., by the side of its pictures: about 1 M weights.
 NOISE_WIDTHS = {64: (160, 160, 128, 64, 32), 128: (160, 160, 128, 64, 32, 16)}
+#: Channels of a generator of feature maps at sides 4, 8, ..., and of its discriminator from the full size down to 4.
+FEATURE_WIDTHS = {64: (128, 128, 96), 128: (128, 128, 96, 64), 256: (128, 128, 96, 64, 48)}
+FEATURE_DISCRIMINATOR_WIDTHS = {64: (64, 128, 256), 128: (64, 128, 192, 256), 256: (48, 64, 128, 192, 256)}
 #: The discriminator: `patch` has convolutions of its own, `projected` has heads on VGG19's features.
 DiscriminatorKind: TypeAlias = Literal["patch", "projected"]
 # Bounds are several times the largest useful values. A weights file contains its config: without bounds, a file of a
@@ -51,24 +54,63 @@ class CollectionConfig(Config):
 
 
 class NoiseConfig(Config):
-    """Shapes of a generator of pictures from noise, and of its discriminator."""
+    """Shapes of a generator of pictures from noise, and of its discriminator.
 
+    Attributes:
+        generator: `features`: a generator of feature maps, which the shipped decoder paints, with a discriminator of
+            feature maps; `pixels`: a generator of pixels (DCGAN).
+        components: channels of the feature maps; only for `features`.
+        crops: different crops of each painting, every second one mirrored; their features are kept in memory; only for
+            `features`.
+        widths: channels of the generator at sides 4, 8, ..., up to `side`, or `side` / 4 for `features`; None: about
+            1 M weights.
+        discriminator_widths: channels of the stride-2 convolutions for `pixels`; for `features` those from `side` / 4
+            down to 4; None: usual ones.
+    """
+
+    generator: Literal["features", "pixels"] = "features"
     z_size: _Features = 100  # size of z, as in DCGAN (Radford et al. 2016)
-    side: Literal[64, 128] = 64  # side of the pictures, in pixels
-    widths: tuple[_Channels, ...] | None = None  # channels at sides 4, 8, ..., `side`; None: about 1 M weights
-    discriminator: DiscriminatorKind = "patch"  # patch: own convolutions; projected: heads on VGG19's features
-    # Four stride-2 convolutions at two scales give the coarser one a receptive field of 92 pixels, more than a picture
-    # of 64. Without a photo nothing else rewards a composition.
-    discriminator_widths: _Halvings = (32, 64, 128, 128)  # patch only: channels of its stride-2 convolutions
-    discriminator_scales: _Scales = 2  # patch only: number of picture sizes, each half the one before
-    discriminator_spectral: bool = False  # patch only: spectral norm; off, because R1 and R2 bound the gradient
+    side: Literal[64, 128, 256] = 128  # side of the pictures, in pixels; 256 only for features
+    components: Annotated[int, Field(ge=1, le=160)] = 32
+    crops: Annotated[int, Field(ge=1, le=64)] = 6
+    widths: tuple[_Channels, ...] | None = None
+    discriminator: DiscriminatorKind = "patch"  # pixels only; projected: heads on VGG19's features
+    discriminator_widths: _Halvings | None = None
+    discriminator_scales: _Scales = 2  # pixels and patch only: number of picture sizes, each half the one before
+    discriminator_spectral: bool = (
+        False  # pixels and patch only: spectral norm; off, because R1 and R2 bound the gradient
+    )
+
+    @property
+    def generator_widths(self) -> tuple[int, ...]:
+        """Channels of the generator."""
+        return self.widths or (FEATURE_WIDTHS if self.generator == "features" else NOISE_WIDTHS)[self.side]
+
+    @property
+    def critic_widths(self) -> tuple[int, ...]:
+        """Channels of the discriminator."""
+        if self.generator == "features":
+            return self.discriminator_widths or FEATURE_DISCRIMINATOR_WIDTHS[self.side]
+        # Four stride-2 convolutions at two scales give the coarser one a receptive field of 92 pixels, more than a
+        # picture of 64. Without a photo nothing else rewards a composition.
+        return self.discriminator_widths or (32, 64, 128, 128)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        octaves = len(NOISE_WIDTHS[self.side])
-        if self.widths is not None and len(self.widths) != octaves:
+        features = self.generator == "features"
+        if not features and self.side not in NOISE_WIDTHS:
+            raise ValueError(f"side must be {' or '.join(map(str, NOISE_WIDTHS))} for pixels, not {self.side}")
+        octaves = len((FEATURE_WIDTHS if features else NOISE_WIDTHS)[self.side])
+        if len(self.generator_widths) != octaves:
             raise ValueError(f"widths must be {octaves} numbers for a side of {self.side}, one for each octave")
-        if self.side >> (len(self.discriminator_widths) + self.discriminator_scales - 1) < 1:
+        if features:
+            if len(self.critic_widths) != octaves:
+                raise ValueError(
+                    f"discriminator_widths must be {octaves} numbers for a side of {self.side}, one for each octave"
+                )
+            if self.discriminator != "patch":
+                raise ValueError("a discriminator of features has no other kind; leave noise.discriminator out")
+        elif self.side >> (len(self.critic_widths) + self.discriminator_scales - 1) < 1:
             raise ValueError(
                 f"the discriminator halves a side of {self.side} too often; give fewer discriminator_widths or "
                 "discriminator_scales"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from sfumato.networks.collection_generator import CollectionGenerator
@@ -16,6 +17,7 @@ from sfumato.networks.discriminator import (
     ProjectedDiscriminator,
 )
 from sfumato.networks.generator import Generator
+from sfumato.networks.noise_features import FeatureDiscriminator, FeatureGenerator, FeatureSpace
 from sfumato.networks.noise_generator import NoiseGenerator
 from sfumato.networks.patch_head import PatchSampler
 from sfumato.networks.perceptual import VGG19
@@ -43,6 +45,8 @@ class StyleTransferModel(nn.Module):
         return output
 
 
+#: Channels of the entry features of the shipped decoder
+DECODER_WIDTH = MatchingConfig().widths[0]
 OneDiscriminator: TypeAlias = PatchDiscriminator | ProjectedDiscriminator
 
 
@@ -56,9 +60,7 @@ def build_discriminator(config: ModelConfig, code_size: int, vgg: VGG19 | None =
     return _discriminator(config, code_size if config.discriminator_conditional else 0, vgg)
 
 
-def _discriminator(
-    config: ModelConfig | CollectionConfig | NoiseConfig, code_size: int, vgg: VGG19 | None
-) -> OneDiscriminator:
+def _discriminator(config: ModelConfig | CollectionConfig, code_size: int, vgg: VGG19 | None) -> OneDiscriminator:
     if config.discriminator == "projected":
         assert vgg is not None, "a projected discriminator needs VGG19"
         return ProjectedDiscriminator(vgg, code_size)
@@ -101,12 +103,12 @@ def build_collection_discriminator(
 
 
 class NoiseModel(nn.Module):
-    """The model of the noise kind: a `generator`."""
+    """The model of the noise kind that generates pixels: a `generator`."""
 
     def __init__(self, config: NoiseConfig) -> None:
         super().__init__()
         self.config = config
-        self.generator = NoiseGenerator(config.z_size, config.side, config.widths)
+        self.generator = NoiseGenerator(config.z_size, config.side, config.generator_widths)
 
     def forward(self, z: Tensor) -> Tensor:
         """Generate pictures (B, 3, side, side) in [0, 1] from z (B, Z), drawn from N(0, I)."""
@@ -114,9 +116,40 @@ class NoiseModel(nn.Module):
         return pictures
 
 
-def build_noise_discriminator(config: NoiseConfig, vgg: VGG19 | None = None) -> OneDiscriminator:
+class FeatureNoiseModel(nn.Module):
+    """The model of the noise kind that generates features: a `generator` and the `space` of its output.
+
+    The decoder that paints them is not part of it: all models share the shipped one. `decoder_digest` (32,) has
+    the bytes of its SHA-256.
+    """
+
+    decoder_digest: Tensor
+
+    def __init__(self, config: NoiseConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = FeatureGenerator(config.z_size, config.components, config.generator_widths)
+        self.space = FeatureSpace(DECODER_WIDTH, config.components)
+        self.register_buffer("decoder_digest", torch.zeros(32))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Generate a decoder's entry features (B, C, side/4, side/4) from z (B, Z), drawn from N(0, I)."""
+        return self.space.restore(self.generator(z))
+
+
+def build_noise_model(config: NoiseConfig) -> NoiseModel | FeatureNoiseModel:
+    """Build the model of the noise kind that `config.generator` names."""
+    return FeatureNoiseModel(config) if config.generator == "features" else NoiseModel(config)
+
+
+def build_noise_discriminator(config: NoiseConfig, vgg: VGG19 | None = None) -> OneDiscriminator | FeatureDiscriminator:
     """Build the unconditional discriminator of the noise kind; a projected one needs `vgg`."""
-    return _discriminator(config, 0, vgg)
+    if config.generator == "features":
+        return FeatureDiscriminator(config.components, config.critic_widths)
+    if config.discriminator == "projected":
+        assert vgg is not None, "a projected discriminator needs VGG19"
+        return ProjectedDiscriminator(vgg, 0)
+    return PatchDiscriminator(config.critic_widths, 0, config.discriminator_scales, config.discriminator_spectral)
 
 
 class MatchingModel(nn.Module):

@@ -173,12 +173,16 @@ class TrainConfig(Config):
 
     def _check_noise(self) -> None:
         if self.weights.alpha is not None:
-            raise ValueError("weights.alpha has no part in kind noise; its one term is adversarial")
+            raise ValueError("weights.alpha has no part in kind noise; its terms are adversarial and energy")
         if not (self.weights.adversarial and all(phase.adversarial for phase in self.phases)):
             raise ValueError(
                 "a generator of kind noise learns from the discriminator alone: weights.adversarial must be above 0 "
                 "and every phase adversarial"
             )
+        if self.weights.energy and self.noise.generator != "features":
+            raise ValueError("weights.energy compares feature maps; noise.generator must be features, or it must be 0")
+        if self.weights.energy and any(phase.batch < 2 for phase in self.phases):
+            raise ValueError("weights.energy compares the samples of a step; every batch must be 2 or more")
         if self.content_target:
             raise ValueError("content_target is for kinds that paint photos; leave it at 0 for kind noise")
         if self.short_side < self.noise.side:

@@ -30,7 +30,8 @@ from sfumato.training.config import TrainConfig, check_processes
 from sfumato.training.estimate import RunEstimate, estimate_run
 from sfumato.training.health import read_history
 from sfumato.training.matching import MatchingTask
-from sfumato.training.noise import NoiseTask
+from sfumato.training.noise import PixelNoiseTask
+from sfumato.training.noise_features import FeatureNoiseTask
 from sfumato.training.probes import Painter
 from sfumato.training.run_folder import begin, hold_run_lock, room_to_write
 from sfumato.training.run_log import Means, RunLog, cut_log, open_log
@@ -48,9 +49,15 @@ MakeTask: TypeAlias = Callable[
 TASKS: dict[str, MakeTask] = {
     "arbitrary": ArbitraryTask,
     "collection": CollectionTask,
-    "noise": NoiseTask,
+    "noise": PixelNoiseTask,
     "matching": MatchingTask,
 }
+
+
+def make_task(config: TrainConfig) -> MakeTask:
+    """Return the constructor of the run's task."""
+    on_features = config.kind == "noise" and config.noise.generator == "features"
+    return FeatureNoiseTask if on_features else TASKS[config.kind]
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ class Trainer:
         check_processes(config, rows.of)
         device = self.accelerator.device
         torch.manual_seed(config.seed)  # initial weights
-        self.task = TASKS[config.kind](config, content, style, device, cache, vgg_file)
+        self.task = make_task(config)(config, content, style, device, cache, vgg_file)
         self.task.rows = rows
         self.about = about_run(config, self.task, content, style)
         self.newest = checkpoints(out)[-1:]  # the newest checkpoint that this training knows of

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from sfumato.data.batches import PaintingSource
 from sfumato.data.folders import FolderReport
 from sfumato.losses.adversarial_terms import discriminator_loss, generator_loss
 from sfumato.losses.config import AdversarialConfig, LossWeights
+from sfumato.losses.energy import energy_distance
 from sfumato.losses.total_loss import total_loss
 from sfumato.networks.discriminator import READ
 from sfumato.networks.model import NoiseModel, build_noise_discriminator
@@ -21,6 +24,7 @@ from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorOutput
 from sfumato.training.tasks import PROBES, RecordTime, TrainingTask, load_vgg, probe_pictures, to_device
 
+NoiseT = TypeVar("NoiseT", bound=nn.Module)  # the model
 GRID = 8  # rows and columns of a sheet of samples
 _STEP, _SAMPLES, _PROBES = 0, 1, 2  # random streams of z, so that steps, samples and probes differ
 _KEY = 0x2E0  # first part of every random key of z
@@ -31,11 +35,11 @@ class NoiseBatch:
     """A step's noise and paintings."""
 
     z: Tensor  # (B, Z), N(0, I)
-    paintings: Tensor  # (B, 3, side, side) in [0, 1]
+    paintings: Tensor  # (B, 3, side, side) in [0, 1], or components (B, K, side/4, side/4)
 
 
-class NoiseTask(TrainingTask[NoiseModel, NoiseBatch]):
-    """Training of a `NoiseModel` against an unconditional discriminator, with the adversarial loss alone."""
+class NoiseTask(TrainingTask[NoiseT, NoiseBatch], ABC):
+    """Training of a model of the noise kind against an unconditional discriminator, with the adversarial loss alone."""
 
     def __init__(
         self,
@@ -54,14 +58,25 @@ class NoiseTask(TrainingTask[NoiseModel, NoiseBatch]):
         self.discriminator = to_device(build_noise_discriminator(config.noise, self.vgg), device)
         self.source = PaintingSource(style, config.seed, device)
 
-    def new_model(self) -> NoiseModel:
-        """Build a model of the config's shape."""
-        return NoiseModel(self.config.noise)
+    @abstractmethod
+    def real(self, step: int, count: int) -> Tensor:
+        """Return this process's part of a step's `count` paintings, as the discriminator reads them.
+
+        They depend only on the seed, the step, `count` and the paintings.
+        """
+
+    @abstractmethod
+    def generated(self, model: NoiseT, z: Tensor) -> Tensor:
+        """Return what the model generates from z (B, Z), as the discriminator reads it."""
+
+    @abstractmethod
+    def pictures(self, model: NoiseT, z: Tensor) -> Tensor:
+        """Return the pictures (B, 3, side, side) in [0, 1] that the model generates from z (B, Z)."""
 
     def draw(self, step: int, phase: Phase, record_time: RecordTime) -> NoiseBatch:
         """Draw a step's z and paintings."""
-        paintings = self.source.batch(step, phase.batch, self.config.noise.side, self.rows)
-        batch = NoiseBatch(self.rows.pick(self._z(phase.batch, _STEP, step)), paintings)
+        real = self.real(step, phase.batch)
+        batch = NoiseBatch(self.rows.pick(self._z(phase.batch, _STEP, step)), real)
         record_time("data")
         return batch
 
@@ -72,17 +87,19 @@ class NoiseTask(TrainingTask[NoiseModel, NoiseBatch]):
 
     def generator_step(
         self,
-        model: NoiseModel,
+        model: NoiseT,
         opponent: nn.Module | None,
         batch: NoiseBatch,
         weights: LossWeights,
         adversarial: AdversarialConfig,
         step: int,
     ) -> GeneratorOutput:
-        """Compute the generator's adversarial loss."""
+        """Compute the adversarial loss and, if it has a weight, the energy distance of this process's samples."""
         assert opponent is not None, "the config checks that every phase of this kind is adversarial"
-        fake, key = model(batch.z), (self.config.seed, step)
+        fake, key = self.generated(model, batch.z), (self.config.seed, step)
         terms = {"adversarial": generator_loss(adversarial, opponent, fake, batch.paintings, None, key, self.rows)}
+        if weights.energy:
+            terms["energy"] = energy_distance(fake, batch.paintings)
         loss, report = total_loss(terms, weights)
         return GeneratorOutput(loss, report, fake.detach(), None)
 
@@ -105,16 +122,37 @@ class NoiseTask(TrainingTask[NoiseModel, NoiseBatch]):
             return None
         return Probes(self.vgg or load_vgg(self.vgg_file, self.device), paintings=paintings)
 
-    def painter(self, model: NoiseModel) -> Painter:
+    def painter(self, model: NoiseT) -> Painter:
         """Return a function that paints from fixed z."""
         z = self._z(PROBES, _PROBES)
-        return lambda _style: model(z)
+        return lambda _style: self.pictures(model, z)
 
     def paintings(self, batch: NoiseBatch) -> Tensor:
         """Return the paintings."""
         return batch.paintings
 
-    def samples(self, averaged: NoiseModel) -> list[list[Tensor]]:
+    def samples(self, averaged: NoiseT) -> list[list[Tensor]]:
         """Return 8 × 8 pictures of fixed z."""
-        pictures = averaged(self._z(GRID**2, _SAMPLES))
+        pictures = self.pictures(averaged, self._z(GRID**2, _SAMPLES))
         return [list(row.split(1)) for row in pictures.split(GRID)]
+
+
+class PixelNoiseTask(NoiseTask[NoiseModel]):
+    """Training of a `NoiseModel`, which generates pixels."""
+
+    def new_model(self) -> NoiseModel:
+        """Build a model of the config's shape."""
+        return NoiseModel(self.config.noise)
+
+    def real(self, step: int, count: int) -> Tensor:
+        """Return a step's paintings."""
+        return self.source.batch(step, count, self.config.noise.side, self.rows)
+
+    def generated(self, model: NoiseModel, z: Tensor) -> Tensor:
+        """Return the pictures that the model generates from z."""
+        pictures: Tensor = model(z)
+        return pictures
+
+    def pictures(self, model: NoiseModel, z: Tensor) -> Tensor:
+        """Return the pictures that the model generates from z."""
+        return self.generated(model, z)
