@@ -56,7 +56,9 @@ def train_each(losses: Iterable[str], steps: int, styles: Path, manifest: Path, 
             sets = [f"adversarial.gan_loss={loss}", f"phases=[{{steps={steps},batch=16}}]", "probe_every=0"]
             config = load_recipe("tiny", [*sets, f"checkpoint_every={steps}", f"sample_every={steps}"], "noise")
             paintings = load_folder(styles, manifest, short=config.short_side, min_pictures=2)
-            Trainer(config, None, paintings, runs / f"{loss}-run", cache=None, cpu=True).run(lambda told: None)
+            run = Trainer(config, None, paintings, runs / f"{loss}-run", cache=None, cpu=True)
+            run.resume()  # if the command was stopped
+            run.run(lambda told: None)
             export_run(runs / f"{loss}-run", model, loss)
         found.append(model)
     return found
