@@ -323,7 +323,7 @@ def test_a_model_of_noise_is_exported_from_its_run_and_agrees_with_torch(tmp_pat
 
 def feature_model(decoder: str) -> Any:
     torch.manual_seed(0)
-    config = NoiseConfig(side=64, z_size=7, components=5, widths=(8, 8, 8), discriminator_widths=(8, 8, 8))
+    config = NoiseConfig(side=64, z_size=7, components=5, widths=(8,), discriminator_widths=(8, 8, 8))
     model = FeatureNoiseModel(config).eval()
     model.decoder_digest.copy_(torch.tensor(list(bytes.fromhex(decoder)), dtype=torch.float32))
     return model

@@ -24,7 +24,7 @@ from support import SUM32
 CONFIG = TrainConfig(
     kind="noise",
     phases=(Phase(steps=4, batch=4),),
-    noise=NoiseConfig(side=64, z_size=6, components=16, crops=3, widths=(8, 8, 8), discriminator_widths=(8, 8, 8)),
+    noise=NoiseConfig(side=64, z_size=6, components=16, crops=3, widths=(8,), discriminator_widths=(8, 8, 8)),
     weights=LossWeights(adversarial=1.0, energy=2.0),
     adversarial=AdversarialConfig(
         gan_loss="relativistic", r1=1.0, r2=1.0, penalty_every=2, augment=Augment(p=1.0, colour=0.0)

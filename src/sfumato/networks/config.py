@@ -12,8 +12,9 @@ from sfumato.config import Config
 Normalization: TypeAlias = Literal["instance", "batch", "none"]
 #: Channels of a noise generator at sides 4, 8, ..., by the side of its pictures: about 1 M weights.
 NOISE_WIDTHS = {64: (160, 160, 128, 64, 32), 128: (160, 160, 128, 64, 32, 16)}
-#: Channels of a generator of feature maps at sides 4, 8, ..., and of its discriminator from the full size down to 4.
-FEATURE_WIDTHS = {64: (128, 128, 96), 128: (128, 128, 96, 64), 256: (128, 128, 96, 64, 48)}
+#: Channels of a generator of feature maps, by the side of its pictures.
+FEATURE_WIDTHS = {64: (64,), 128: (64,), 256: (48,)}
+#: Channels of the discriminator of feature maps from their full size down to a side of 4, by the side of the pictures.
 FEATURE_DISCRIMINATOR_WIDTHS = {64: (64, 128, 256), 128: (64, 128, 192, 256), 256: (48, 64, 128, 192, 256)}
 #: The discriminator: `patch` has convolutions of its own, `projected` has heads on VGG19's features.
 DiscriminatorKind: TypeAlias = Literal["patch", "projected"]
@@ -62,8 +63,8 @@ class NoiseConfig(Config):
         components: channels of the feature maps; only for `features`.
         crops: different crops of each painting, every second one mirrored; their features are kept in memory; only for
             `features`.
-        widths: channels of the generator at sides 4, 8, ..., up to `side`, or `side` / 4 for `features`; None: about
-            1 M weights.
+        widths: channels of the generator: for `pixels` at sides 4, 8, ..., up to `side`, for `features` one number;
+            None: usual ones.
         discriminator_widths: channels of the stride-2 convolutions for `pixels`; for `features` those from `side` / 4
             down to 4; None: usual ones.
     """
@@ -100,10 +101,12 @@ class NoiseConfig(Config):
         features = self.generator == "features"
         if not features and self.side not in NOISE_WIDTHS:
             raise ValueError(f"side must be {' or '.join(map(str, NOISE_WIDTHS))} for pixels, not {self.side}")
-        octaves = len((FEATURE_WIDTHS if features else NOISE_WIDTHS)[self.side])
-        if len(self.generator_widths) != octaves:
-            raise ValueError(f"widths must be {octaves} numbers for a side of {self.side}, one for each octave")
+        count = len((FEATURE_WIDTHS if features else NOISE_WIDTHS)[self.side])
+        if len(self.generator_widths) != count:
+            wanted = "one number" if features else f"{count} numbers, one for each octave"
+            raise ValueError(f"widths must be {wanted} for a side of {self.side}")
         if features:
+            octaves = len(FEATURE_DISCRIMINATOR_WIDTHS[self.side])
             if len(self.critic_widths) != octaves:
                 raise ValueError(
                     f"discriminator_widths must be {octaves} numbers for a side of {self.side}, one for each octave"

@@ -17,6 +17,7 @@ from sfumato.networks.discriminator import (
     ProjectedDiscriminator,
 )
 from sfumato.networks.generator import Generator
+from sfumato.networks.hypercolumn import STRIDE
 from sfumato.networks.noise_features import FeatureDiscriminator, FeatureGenerator, FeatureSpace
 from sfumato.networks.noise_generator import NoiseGenerator
 from sfumato.networks.patch_head import PatchSampler
@@ -128,7 +129,9 @@ class FeatureNoiseModel(nn.Module):
     def __init__(self, config: NoiseConfig) -> None:
         super().__init__()
         self.config = config
-        self.generator = FeatureGenerator(config.z_size, config.components, config.generator_widths)
+        self.generator = FeatureGenerator(
+            config.z_size, config.components, config.side // STRIDE, config.generator_widths[0]
+        )
         self.space = FeatureSpace(DECODER_WIDTH, config.components)
         self.register_buffer("decoder_digest", torch.zeros(32))
 

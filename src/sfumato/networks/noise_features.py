@@ -16,7 +16,9 @@ from sfumato.networks.layers import upsample
 from sfumato.networks.noise_generator import START
 
 STYLE = 128  # size of the generator's style w
+LAYOUT = 16  # largest side of the layout
 _SLOPE = 0.2  # of LeakyReLU
+_STAGES = 3  # residual blocks of the generator at each of its two sides
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
@@ -73,56 +75,95 @@ class FeatureSpace(nn.Module):
 
 
 class _Stage(nn.Module):
-    """A convolution, LeakyReLU, instance normalisation, and a scale and shift of each channel by the style w."""
+    """A residual block whose features w scales and shifts; it begins near the identity."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv, self.style = _conv(inputs, outputs), nn.Linear(STYLE, 2 * outputs)
+        self.a, self.b = _conv(channels, channels), _conv(channels, channels)
+        self.style = nn.Linear(STYLE, 2 * channels)
         with torch.no_grad():
-            nn.init.kaiming_normal_(self.conv.weight, _SLOPE)
-            self.style.weight.normal_(0, 0.5 * STYLE**-0.5)
-            self.conv.get_parameter("bias").zero_()
+            nn.init.kaiming_normal_(self.a.weight, _SLOPE)
+            self.a.get_parameter("bias").zero_()
+            self.b.weight.mul_(0.1)
+            self.b.get_parameter("bias").zero_()
+            self.style.weight.normal_(0, 0.02)
             self.style.bias.zero_()
 
     def forward(self, h: Tensor, w: Tensor) -> Tensor:
-        h = F.instance_norm(F.leaky_relu(self.conv(h), _SLOPE).float(), eps=1e-4)
-        scale, shift = self.style(w).float()[:, :, None, None].chunk(2, 1)
-        styled: Tensor = h * (1 + scale) + shift
-        return styled
+        scale, shift = self.style(w)[:, :, None, None].chunk(2, 1)
+        change = self.a(F.leaky_relu(h, _SLOPE)) * (1 + scale) + shift
+        out: Tensor = h + self.b(F.leaky_relu(change, _SLOPE))
+        return out
 
 
 class FeatureGenerator(nn.Module):
-    """A light generator of feature maps, in the form of StyleGAN (Karras et al. 2019), without its noise.
+    """A generator of feature maps: a layout that is linear in z, and what a small residual network adds to it.
 
-    z gives the first map and a style w, which scales and shifts the channels of every stage. An octave upsamples and
-    has two stages, the last one only one. Instance normalisation keeps the contrast of every map. With a normalisation
-    of each pixel (`NoiseGenerator`) maps became flat within 200 steps and stayed so: a map that is the same everywhere
-    is normalised too.
+    The layout is the mean map of the paintings plus their first principal components, each weighted by one value of z,
+    at a side of at most `LAYOUT`. So different z give different compositions from the first step on, which few hundred
+    paintings and a short training do not teach a network that begins with random weights. The network adds what is not
+    linear: edges, contrast and brushwork. It works at the map's side and at half of it.
+
+    Attributes:
+        mean: (1, K, s, s), of the paintings' maps.
+        layout: (Z, K, s, s): their principal components, times their deviations; zero beyond the number of maps.
     """
 
-    def __init__(self, z_size: int, components: int, widths: tuple[int, ...]) -> None:
-        """Build the network for `components` channels; `widths` are those at sides 4, 8, ..."""
+    mean: Tensor
+    layout: Tensor
+
+    def __init__(self, z_size: int, components: int, side: int, width: int) -> None:
+        """Build the network for maps of `components` channels and that side; `fit` sets the layout."""
         super().__init__()
+        self.side, small = side, min(LAYOUT, side)
+        self.register_buffer("mean", torch.zeros(1, components, small, small))
+        self.register_buffer("layout", torch.zeros(z_size, components, small, small))
         self.map = nn.Linear(z_size, STYLE)
-        self.enter = nn.Linear(z_size, widths[0] * START**2)
-        self.first = _Stage(widths[0], widths[0])
-        self.grow = nn.ModuleList([_Stage(a, b) for a, b in pairwise(widths)])
-        self.refine = nn.ModuleList([_Stage(width, width) for width in widths[1:-1]])
-        self.leave = _conv(widths[-1], components)
+        self.enter, self.leave = _conv(components, width), _conv(width, components)
+        self.halve = nn.Conv2d(width, width, 4, 2, 1)
+        self.low = nn.ModuleList([_Stage(width) for _ in range(_STAGES)])
+        self.high = nn.ModuleList([_Stage(width) for _ in range(_STAGES)])
         with torch.no_grad():
-            self.enter.weight.normal_(0, z_size**-0.5)
-            self.enter.bias.normal_(0, 0.5)  # as in `NoiseGenerator`: for truncation
-            self.leave.weight.mul_(0.5)
+            self.leave.weight.mul_(0.1)  # begins near the layout
+            self.leave.get_parameter("bias").zero_()
+
+    @torch.no_grad()
+    def fit(self, maps: Tensor) -> float:
+        """Set the layout from maps of paintings (N, K, h, h), N at least 2.
+
+        Returns:
+            The share of the variance, at the layout's side, that it holds.
+        """
+        small = self.mean.shape[-1]
+        rows = torch.cat([F.adaptive_avg_pool2d(part.float(), small) for part in maps.split(256)]).flatten(1)
+        mean = rows.mean(0)
+        centred = (rows - mean).double()
+        # Through the products of the maps with each other: they are fewer than the values of one.
+        values, vectors = torch.linalg.eigh(centred @ centred.T / len(rows))
+        values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
+        vectors = vectors * torch.where(vectors.sum(0) < 0, -1.0, 1.0)  # the sign is arbitrary
+        count = min(len(self.layout), len(rows) - 1)
+        self.mean.copy_(mean.view_as(self.mean))
+        self.layout.zero_()
+        # A principal component times its deviation is the mean of the maps, weighted by the eigenvector.
+        found = vectors[:, :count].T @ centred / len(rows) ** 0.5
+        self.layout[:count] = found.view(count, *self.layout.shape[1:]).float()
+        return float(values[:count].sum() / values.sum().clamp(min=1e-12))
 
     def forward(self, z: Tensor) -> Tensor:
         """Generate components (B, K, h, h) from z (B, Z), drawn from N(0, I)."""
+        layout = (self.mean.flatten(1) + z.float() @ self.layout.flatten(1)).unflatten(1, self.mean.shape[1:])
+        if self.side != layout.shape[-1]:
+            layout = F.interpolate(layout, size=(self.side, self.side), mode="bilinear", align_corners=False)
         w = F.leaky_relu(self.map(z), _SLOPE)
-        h = self.first(self.enter(z).unflatten(1, (-1, START, START)), w)
-        for octave, grow in enumerate(self.grow):
-            h = grow(upsample(h), w)
-            if octave < len(self.refine):
-                h = self.refine[octave](h, w)
-        components: Tensor = self.leave(h).float()
+        h = self.enter(layout)
+        low = self.halve(h)
+        for stage in self.low:
+            low = stage(low, w)
+        h = h + upsample(low)
+        for stage in self.high:
+            h = stage(h, w)
+        components: Tensor = layout + self.leave(F.leaky_relu(h, _SLOPE)).float()
         return components
 
 

@@ -28,6 +28,7 @@ from sfumato.training.noise import NoiseTask
 from sfumato.training.tasks import load_vgg, to_device
 
 FITTED = 256  # number of paintings from which the space of features is computed
+LAYOUTS = 4096  # largest number of maps from which the generator's layout is computed
 _CHOICE = 7  # random stream of a step's crops; others are in data/batches.py
 _DECODED = 8  # maps that are decoded at once
 
@@ -79,7 +80,7 @@ class FeatureSource:
         return self.decoder.entered(columns)
 
     def fit(self, model: FeatureNoiseModel) -> float:
-        """Fit the model's space to about `FITTED` crops; return the share of the variance that it holds."""
+        """Fit the model's space to about `FITTED` crops, and the layout to `LAYOUTS`; return the layout's share."""
         count = len(self.pictures.style)
         total = torch.zeros(DECODER_WIDTH, dtype=torch.float64)
         square = torch.zeros(DECODER_WIDTH, DECODER_WIDTH, dtype=torch.float64)
@@ -92,7 +93,10 @@ class FeatureSource:
         mean = total / places
         digits = torch.frombuffer(bytearray.fromhex(self.sha256), dtype=torch.uint8)
         model.decoder_digest.copy_(digits.float())
-        return model.space.fit(mean, square / places - mean[:, None] * mean)
+        model.space.fit(mean, square / places - mean[:, None] * mean)
+        crops = max(1, min(self.config.noise.crops, LAYOUTS // count))
+        drawn = [(painting, crop) for crop in range(crops) for painting in range(count)][:LAYOUTS]
+        return model.generator.fit(self.maps(model, drawn).cpu())
 
     def maps(self, model: FeatureNoiseModel, drawn: list[tuple[int, int]]) -> Tensor:
         """Return the components (B, K, side/4, side/4) of crops, each given by its painting and its number."""
