@@ -14,7 +14,7 @@ from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import Device
 from sfumato.cli.output import say
 from sfumato.cli.rights import Rights, StyleRights, state_rights
-from sfumato.cli.stylize import QualityMode, find_style, style_file
+from sfumato.cli.stylize import QualityMode, find_style
 from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,11 +138,12 @@ def _sources(texts: list[str], seed: int) -> dict[str, str | Path]:
         InputError: a folder holds no picture.
     """
     from sfumato.batch.augmenting import find_style_pictures
+    from sfumato.inference.library import has_style
 
     found: dict[str, str | Path] = {}
     for text in texts:
-        path = style_file(text)
-        if path is None:
+        path = Path(text)
+        if has_style(text):
             new: dict[str, str | Path] = {text: text}
         elif path.is_dir():
             pictures = find_style_pictures(path, _MAX_STYLES, seed)
@@ -166,16 +167,16 @@ def _styles(sources: dict[str, str | Path], given: Rights | None, device: str) -
     from sfumato.cli.progress import count_bar
     from sfumato.image import READABLE, picture_digest
     from sfumato.inference import Stylizer
+    from sfumato.inference.library import has_style
     from sfumato.inference.style_pictures import StylePicture
 
-    files = [path for source in sources.values() if (path := style_file(str(source))) is not None]
-    whose = state_rights(given, files)
+    whose = state_rights(given, [Path(source) for source in sources.values() if not has_style(str(source))])
     stylizer = Stylizer(device=device)
     found = {}
     with count_bar() as bar:
         for label, source in bar.track(sources.items(), len(sources), description="reading styles"):
-            style, path = find_style(str(source), stylizer, whose), style_file(str(source))
-            if path is not None and path.suffix.lower() in READABLE:  # workers read it when they need it
+            style, path = find_style(str(source), stylizer, whose), Path(source)
+            if not has_style(str(source)) and path.suffix.lower() in READABLE:  # workers read it when they need it
                 style = replace(style, pictures=(StylePicture(picture_digest(path), 1.0, path.resolve()),))
             found[label] = style
     return found

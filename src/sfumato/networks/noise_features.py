@@ -16,7 +16,7 @@ from sfumato.networks.layers import upsample
 from sfumato.networks.noise_generator import START
 
 STYLE = 128  # size of the generator's style w
-LAYOUT = 16  # largest side of the layout
+LAYOUT = 32  # largest side of the layout
 _SLOPE = 0.2  # of LeakyReLU
 _STAGES = 3  # residual blocks of the generator at each of its two sides
 
