@@ -10,10 +10,17 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sfumato.batch.augmenting import Augmentation, choose_copies, find_masks, find_style_pictures
+from sfumato.batch.augmenting import (
+    Augmentation,
+    check_own_files,
+    choose_copies,
+    find_masks,
+    find_style_pictures,
+    remove_lists,
+)
 from sfumato.batch.coco import Annotations
-from sfumato.errors import InputError, UsageError
-from sfumato.image.reading import read_photo, upright_size
+from sfumato.errors import InputError, OutputError, UsageError
+from sfumato.image.reading import stored_size
 
 NAMES = [f"dog/{number}.jpg" for number in range(40)]
 STYLES = ["monet", "klimt", "great-wave"]
@@ -89,13 +96,41 @@ def test_masks_are_found_by_name_and_must_have_the_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tif", "png", "webp"])
-@pytest.mark.parametrize("orientation", [1, 3, 6])
-def test_the_size_of_a_header_is_that_of_the_upright_picture(suffix: str, orientation: int, tmp_path: Path) -> None:
+def test_pictures_that_exif_turns_have_no_size_for_boxes(suffix: str, tmp_path: Path) -> None:
     path, exif = tmp_path / f"x.{suffix}", Image.Exif()
-    exif[0x0112] = orientation
-    Image.new("RGB", (30, 20)).save(path, exif=exif)
-    photo = read_photo(path)
-    assert upright_size(path) == (photo.width, photo.height)
+    Image.new("RGB", (30, 20)).save(path)
+    assert stored_size(path) == (30, 20)
+    for orientation in range(2, 9):
+        exif[0x0112] = orientation
+        Image.new("RGB", (30, 30)).save(path, exif=exif)
+        with pytest.raises(InputError, match="save it upright first"):
+            stored_size(path)
+
+
+def test_lists_and_masks_of_the_user_are_not_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "masks").mkdir(parents=True)
+    for masks in (out / "masks", out / "masks" / "a", out):
+        with pytest.raises(OutputError, match="choose another -o"):
+            check_own_files(out, None, masks)
+    with pytest.raises(OutputError, match="sfumato augment did not write it"):
+        check_own_files(out, None, None)
+    (out / "masks").rmdir()
+    coco = out / "annotations.json"
+    coco.write_text("{}")
+    with pytest.raises(OutputError, match="would be replaced"):
+        check_own_files(out, coco, None)
+    (out / "batch-report").mkdir()
+    check_own_files(out, None, None)
+    remove_lists(out)
+    assert not coco.exists()
+
+
+def test_copies_of_one_picture_differ() -> None:
+    copies = choose_copies(["a.png"], ["x", "y"], 4, (0.5, 0.55), 0)
+    assert len({copy.key for copy in copies}) == 4
+    with pytest.raises(UsageError, match="more different copies than the styles and strengths give, 4"):
+        choose_copies(["a.png"], ["x", "y"], 5, (0.5, 0.55), 0)
 
 
 # ---- COCO ------------------------------------------------------------------------------------------------------------
@@ -152,7 +187,7 @@ def test_boxes_that_would_not_fit_are_told(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # boxes are in stored pixels, and a copy is upright
     Image.new("RGB", (30, 20)).save(tmp_path / "y.png", exif=exif)
-    with pytest.raises(InputError, match=r"has 20 x 30 pixels upright, but .* says 30 x 20"):
+    with pytest.raises(InputError, match=r"^the Exif of .*y.png asks to turn or mirror it.*; save it upright first"):
         saved(tmp_path).check(tmp_path)
 
 

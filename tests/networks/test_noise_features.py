@@ -91,7 +91,7 @@ def test_the_usual_generator_is_small() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"widths": (8, 8)}, "one number for a side of 64"),
+        ({"widths": (8, 8)}, "one number for features"),
         ({"side": 128}, "4 numbers for a side of 128"),
         ({"discriminator_widths": (8, 8)}, "discriminator_widths must be 3 numbers"),
         ({"discriminator": "projected"}, "leave noise.discriminator out"),

@@ -153,7 +153,9 @@ def test_a_folder_with_much_in_it(signed: Path, tmp_path: Path) -> None:
     assert states == {"bad.jpg": "invalid", "clip.webm": None, "good.webp": "trusted", "plain.png": None}
     assert log == {"log": {"lines": 2, "problems": [], "unfinished_line": False}}
     words = run("verify", below).stdout.splitlines()[-1]
-    assert words == "4 files: 1 with valid credentials, 2 without, 1 NOT VALID (bad.jpg)."
+    assert words == f"4 files: 1 with valid credentials, 2 without, 1 NOT VALID ({below / 'bad.jpg'})."
+    words = run("verify", below / "good.webp", below / "none.png").stdout.splitlines()[-1]
+    assert words == "2 files: 1 with valid credentials, 0 without, 0 NOT VALID, 1 that cannot be read."
     assert "this format cannot hold them" in run("verify", below / "clip.webm").stdout
     (below / "bad.jpg").unlink()
     assert run("verify", below).exit_code == 0

@@ -1,7 +1,8 @@
 """Stylised copies of a data set: which copies are made, of what, and the files that come with them.
 
 The folder OUT gets ``images/``, with the subfolders of the data set, and beside it the manifest, annotations and masks.
-A copy depends on the seed and on the name of its picture only, so a data set may grow without changing earlier copies.
+With the same styles and options, a copy depends on the seed and on the name of its picture only, so a data set may grow
+without changing earlier copies.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ import numpy as np
 from sfumato.batch.jobs import Job, Plan, check_targets
 from sfumato.batch.outcomes import Outcome
 from sfumato.checks import check_range
-from sfumato.errors import InputError, OutputError
-from sfumato.files import atomic_file, read_bytes
+from sfumato.errors import InputError, OutputError, UsageError
+from sfumato.files import atomic_file, read_bytes, told
 from sfumato.image import LeftOut, scan_folder
-from sfumato.image.reading import upright_size
-from sfumato.inference.augment import draw
+from sfumato.image.reading import stored_size
+from sfumato.inference.augment import draw, strength_count
 from sfumato.inference.jobs import target_names
 from sfumato.limits import max_file_bytes, max_pixels
 from sfumato.text import counted
 
-IMAGES, MASKS, MANIFEST = "images", "masks", "augmentation.csv"
+IMAGES, MASKS, MANIFEST, ANNOTATIONS, REPORT = "images", "masks", "augmentation.csv", "annotations.json", "batch-report"
 _COLUMNS = ("file", "source", "style", "strength", "source_sha256", "sha256")
 _MAX_AMOUNT = 100
 
@@ -107,17 +108,28 @@ def choose_copies(
         seed: of all choices.
 
     Raises:
-        UsageError: the amount is outside its range.
+        UsageError: the amount is outside its range, or there are fewer choices than copies of a picture.
         InputError: it is so small that no copy is made.
     """
     check_range(amount, 0.01, _MAX_AMOUNT, "--amount")
+    most = len(styles) * strength_count(strengths)
     copies: list[Copy] = []
     targets = dict(zip(names, target_names([Path(name) for name in names], None), strict=True))
     for name in names:
         whole, rest = divmod(amount, 1)
         count = int(whole) + (_rng(seed, name, "count").random() < rest)
+        if count > most:
+            raise UsageError(
+                f"an --amount of {amount:g} needs more different copies than the styles and strengths give, {most}; "
+                "name more styles, widen --strength, or take a smaller --amount"
+            )
+        used: set[tuple[int, float]] = set()
         for number in range(1, count + 1):
-            index, strength = draw(_rng(seed, name, str(number)), len(styles), strengths)
+            rng = _rng(seed, name, str(number))
+            while (drawn := draw(rng, len(styles), strengths)) in used:
+                pass
+            used.add(drawn)
+            index, strength = drawn
             target = PurePosixPath(targets[name].as_posix())
             own = str(target.with_name(f"{target.stem}-style{number}{target.suffix}"))
             copies.append(Copy(name, own, styles[index], round(strength, 2)))
@@ -141,7 +153,7 @@ def find_masks(folder: Path, masks: Path, names: Iterable[str]) -> dict[str, Pat
         if len(candidates) != 1:
             lack = "has no mask" if not candidates else f"has {len(candidates)} masks"
             raise InputError(f"{name} {lack} in {masks}; give one with the same name, such as {_mask_name(name)}")
-        size, own = upright_size(folder / name), upright_size(candidates[0])
+        size, own = stored_size(folder / name), stored_size(candidates[0])
         if size != own:
             raise InputError(
                 f"the mask {candidates[0]} has {own[0]} x {own[1]} pixels, but {name} has {size[0]} x {size[1]}; give "
@@ -153,6 +165,34 @@ def find_masks(folder: Path, masks: Path, names: Iterable[str]) -> dict[str, Pat
 
 def _mask_name(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(".png"))
+
+
+def check_own_files(out: Path, coco: Path | None, masks: Path | None) -> None:
+    """Check that no list or mask in OUT is the user's own, which the run would replace.
+
+    Raises:
+        OutputError: one is.
+    """
+    if masks is not None and (is_below(masks, out / MASKS) or is_below(out / MASKS, masks)):
+        raise OutputError(f"{masks} is in {out}, where the masks of the copies go; choose another -o")
+    if coco is not None and os.path.exists(out / ANNOTATIONS) and os.path.samefile(coco, out / ANNOTATIONS):
+        raise OutputError(f"{coco} would be replaced by the annotations of the copies; choose another -o")
+    if (out / REPORT).is_dir():  # an earlier run wrote them
+        return
+    for name in (MANIFEST, ANNOTATIONS, MASKS):
+        if os.path.lexists(out / name):
+            raise OutputError(f"{out / name} is there, and sfumato augment did not write it; choose another -o")
+
+
+def remove_lists(out: Path) -> None:
+    """Remove manifest and annotations of an earlier run, which may not fit the copies that are painted now.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    for name in (MANIFEST, ANNOTATIONS):
+        with told(f"cannot replace {out / name}"):
+            (out / name).unlink(missing_ok=True)
 
 
 def check_empty_of_others(out: Path, copies: Sequence[Copy]) -> None:

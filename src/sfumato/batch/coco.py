@@ -13,7 +13,7 @@ from typing import Any
 from sfumato.batch.places import check_name
 from sfumato.errors import InputError
 from sfumato.files import atomic_file, read_json
-from sfumato.image.reading import upright_size
+from sfumato.image.reading import stored_size
 
 _MAX_BYTES = 2**30  # instances_train2017.json has 470 MB
 
@@ -75,15 +75,15 @@ class Annotations:
         """Check that each image is below a folder, with the width and height that its entry says.
 
         Raises:
-            InputError: one is not, so its boxes would not fit.
+            InputError: one is not, or its Exif asks to turn it, so its boxes would not fit.
         """
         for name, image in self.images.items():
-            width, height = upright_size(folder / name)
+            width, height = stored_size(folder / name)
             said = image.get("width", width), image.get("height", height)
             if said != (width, height):
                 raise InputError(
-                    f"{name} has {width} x {height} pixels upright, but {self.path} says {said[0]!r:.20} x "
-                    f"{said[1]!r:.20}; mend the entry, or turn the picture"
+                    f"{name} has {width} x {height} pixels, but {self.path} says {said[0]!r:.20} x "
+                    f"{said[1]!r:.20}; mend the entry"
                 )
 
     def of_copies(self, copies: Iterable[tuple[str, str]]) -> dict[str, Any]:

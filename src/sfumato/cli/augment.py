@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfumato import limits
 from sfumato.cli import batch as batching
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import Device
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from sfumato.inference import Style
 
 _MAX_STYLES = 200  # pictures of a folder that become styles: each is encoded before the first copy is painted
-_REPORT, _ANNOTATIONS = "batch-report", "annotations.json"
 
 
 def augment(
@@ -76,6 +76,7 @@ def augment(
     from sfumato.batch.augmenting import (
         Augmentation,
         check_empty_of_others,
+        check_own_files,
         choose_copies,
         find_masks,
         find_pictures,
@@ -95,6 +96,7 @@ def augment(
     if is_below(dataset, out):
         raise UsageError(f"{out} is the data set, or in it, where copies would be copied again; choose another -o")
     check_target_folder(str(out))
+    check_own_files(out, coco, masks)
     annotations = None if coco is None else Annotations(coco)
     if annotations is not None:
         annotations.check(dataset)
@@ -111,6 +113,7 @@ def augment(
         options,
         device=device,
         overwrite=overwrite,
+        max_pixels=limits.max_pixels(),
         strengths={copy.key: copy.strength for copy in found.copies},
     )
     _run(found, spec, out, workers, annotations)
@@ -184,7 +187,7 @@ def _styles(sources: dict[str, str | Path], given: Rights | None, device: str) -
 
 def _run(found: Augmentation, spec: Spec, out: Path, workers: int | None, annotations: Annotations | None) -> None:
     """Paint the copies, and write what comes with them when all are done."""
-    from sfumato.batch.augmenting import MANIFEST, write_manifest, write_masks
+    from sfumato.batch.augmenting import ANNOTATIONS, MANIFEST, REPORT, remove_lists, write_manifest, write_masks
     from sfumato.batch.batching import paint_batch, with_recipes
     from sfumato.batch.engines import open_engine
     from sfumato.batch.places import Place
@@ -193,8 +196,9 @@ def _run(found: Augmentation, spec: Spec, out: Path, workers: int | None, annota
 
     plan = found.plan(out)
     plan.left_out = found.left_out
-    spec, report = with_recipes(spec), out / _REPORT
+    spec, report = with_recipes(spec), out / REPORT
     Place(str(out)).check_writable(".sfumato-probe")
+    remove_lists(out)
     run_id, content = spec.packed()
     stop, began = Stop(), time.monotonic()
     outcomes: dict[str, Outcome] = {}
@@ -220,7 +224,7 @@ def _run(found: Augmentation, spec: Spec, out: Path, workers: int | None, annota
     if found.masks:
         write_masks(found, out, made)
     if annotations is not None:
-        annotations.write(out / _ANNOTATIONS, ((copy.source, copy.name) for copy in made))
+        annotations.write(out / ANNOTATIONS, ((copy.source, copy.name) for copy in made))
     write_manifest(out, made, outcomes)
     say(f"wrote {out / MANIFEST}")
     if records.counts.failures:

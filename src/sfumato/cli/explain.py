@@ -39,7 +39,7 @@ def explain(
     model: OwnModel = None,
     style: Annotated[
         list[str] | None,
-        typer.Option(metavar="IMAGE", help="Pictures that the style was made from, if it is not built in."),
+        typer.Option(metavar="IMAGE|FOLDER", help="Pictures that the style was made from, if it is not built in."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sheet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON instead of the text.")] = False,
@@ -85,14 +85,14 @@ def _explain_matched(
     as_json: bool,
 ) -> None:
     """Explain a picture painted by feature matching: which part of which painting each place came from."""
-    from sfumato.inference import Style
+    from sfumato.cli.stylize import style_of_files
     from sfumato.inference.explain_sheet import write_on_sheet
     from sfumato.inference.explain_words import matched_title_of, origin_sentences
     from sfumato.inference.origins import find_origins, origins_sheet
 
     if photo is None:
         raise UsageError(f"{picture} can only be explained by painting its photo again; name the photo with --photo")
-    found = find_origins(picture, photo, stylizer, [Style.from_images(styles)] if styles else [], own=True)
+    found = find_origins(picture, photo, stylizer, [style_of_files(styles)] if styles else [], own=True)
     write_on_sheet(origins_sheet(found), found.recipe, target, picture.name, overwrite)
     if as_json:
         names = {"picture": str(picture), "photo": str(photo), "sheet": str(target)}

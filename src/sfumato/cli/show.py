@@ -144,8 +144,9 @@ def replay(
 
     from sfumato.checks import check_range
     from sfumato.cli.pictures import PaintedPictures
-    from sfumato.inference import Style, Stylizer
-    from sfumato.inference.jobs import expand, plan
+    from sfumato.cli.stylize import style_of_files
+    from sfumato.inference import Stylizer
+    from sfumato.inference.jobs import plan
     from sfumato.inference.pipeline import Pipeline
 
     recipe, masks = _parse_recipe(recipe_of(picture), picture), mask or []
@@ -157,7 +158,7 @@ def replay(
         recipe = replace(recipe, file_quality=file_quality)
     jobs, _ = plan([photo], out, "replay")
     seal = open_seal(provenance)
-    known = [Style.from_images([file for each in style for file, _ in expand(str(each), None)])] if style else []
+    known = [style_of_files(list(map(str, style)))] if style else []
     pipeline = Pipeline.of_recipe(recipe, masks=masks, known=known, stylizer=Stylizer(model), own=True)
     if list(pipeline.recipe.masks) != list(recipe.masks):
         say_error(f"these are not the masks that {picture} was made with")

@@ -290,6 +290,18 @@ def find_style(text: str, stylizer: Stylizer, rights: str = "unstated") -> Style
     return Style.named(text, own=True)
 
 
+def style_of_files(texts: list[str]) -> Style:
+    """Return one style of pictures and of all pictures in folders, by which a recipe's own are found.
+
+    Raises:
+        InputError: a picture cannot be read, or a folder holds none.
+    """
+    from sfumato.inference import Style
+    from sfumato.inference.jobs import expand
+
+    return Style.from_images([file for text in texts for file, _ in expand(text, None)])
+
+
 def style_files(text: str) -> list[Path]:
     """Return the file that a ``--style`` names, or the pictures in its folder; none if it names a stored style.
 

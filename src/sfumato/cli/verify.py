@@ -37,14 +37,14 @@ def verify(
     from sfumato.provenance.verify import Verdict, Verifier, files_of, log_sentence, summary
 
     verifier = Verifier(trust=tuple(trust or ()))
-    code, failed = 0, 0
+    code, failed, unread = 0, 0, 0
     verdicts: list[Verdict] = []
     for path in [found for each in paths for found in files_of(each)]:
         try:
             verdict = verifier(path)
         except SfumatoError as problem:
             say_error(problem)
-            failed = failed or problem.exit_code
+            failed, unread = failed or problem.exit_code, unread + 1
             continue
         code = code if verdict.is_valid else INVALID
         verdicts.append(verdict)
@@ -61,7 +61,7 @@ def verify(
     else:
         if verifier.has_log:
             say(log_sentence(verifier))
-        if len(verdicts) > 1:
-            say(summary(verdicts))
+        if len(verdicts) + unread > 1:
+            say(summary(verdicts, unread))
     if code or failed:
         raise typer.Exit(code or failed)

@@ -193,8 +193,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 def is_turned(image: Image.Image) -> bool:
-    """Whether width and height of an image that is not loaded yet are exchanged when it is upright."""
-    return _orientation(image) in _TRANSPOSED
+    """Whether Exif asks to turn or mirror an image that is not loaded yet."""
+    return _orientation(image) != 1
 
 
 def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:

@@ -76,16 +76,22 @@ def read_recipe(source: PhotoSource) -> dict[str, object] | None:
         return find_recipe(found.image)
 
 
-def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return the width and the height of a picture file, upright, from its header.
+def stored_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return the width and the height of a picture file from its header, where the stored pixels are upright.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or its Exif asks to turn or mirror it.
     """
     with open_picture(path, limits.max_pixels()) as found:
         # Whether Pillow turns the size of a TIFF depends on its version; the page has it as stored.
         width, height = found.image.size if found.page is None else (found.page.width, found.page.height)
-        return (height, width) if is_turned(found.image) else (width, height)
+        turned = is_turned(found.image)
+    if turned:
+        raise InputError(
+            f"the Exif of {path} asks to turn or mirror it, so that boxes and masks of its stored pixels would not fit "
+            "the upright copy; save it upright first"
+        )
+    return width, height
 
 
 def picture_digest(path: str | os.PathLike[str]) -> str:

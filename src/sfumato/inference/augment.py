@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -45,11 +46,17 @@ def check_strengths(strengths: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
+def strength_count(strengths: tuple[float, float]) -> int:
+    """Return the number of strengths that `draw` chooses from."""
+    low, high = strengths
+    return round((high - low) / STEP) + 1 if high > low else 1
+
+
 def draw(rng: np.random.Generator, styles: int, strengths: tuple[float, float]) -> tuple[int, float]:
     """Draw the index of one of the styles, and a strength from the range, on the grid of `STEP`."""
     low, high = strengths
     index = int(rng.integers(styles))
-    steps = int(rng.integers(round((high - low) / STEP) + 1)) if high > low else 0
+    steps = int(rng.integers(strength_count(strengths))) if high > low else 0
     return index, min(high, low + STEP * steps)
 
 
@@ -95,6 +102,8 @@ class StyleAugment:
         self.p, self.seed = float(p), int(seed)
         self.strength = check_strengths(strength)
         self.quality = PaintOptions(quality=quality).quality
+        if self.quality == "draft":  # which reads the codes alone; pictures would go to every worker
+            self.styles = [replace(style, pictures=()) for style in self.styles]
         self._calls = 0
         self._stylizer: tuple[int, Stylizer] | None = None
 

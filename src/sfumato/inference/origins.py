@@ -25,7 +25,7 @@ from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 
 Map = npt.NDArray[np.float32]
-#: Number of patches on the sheet, and their side in places.
+#: Largest number of patches on the sheet, and their side in places.
 PATCHES, PATCH = 5, 8
 _CUT = 156  # pixels of the side of a patch on the sheet
 #: The colours of a style's pictures on the map; they differ for the colour-blind too (Okabe & Ito 2008).
@@ -177,24 +177,25 @@ def origins_sheet(found: Explained) -> Picture:
 
     For each style it shows the photo, the picture and the map of origins; the style's pictures in the map's colours;
     and patches of the picture beside their origins. Of several pictures of a style, a second map shows which one each
-    place came from. Numbers mark the patches in the picture and in the style's pictures.
+    place came from. Numbers mark the patches in the picture and in the style's pictures. Of more than five pictures
+    the five are shown that most places came from, and only patches that came from them.
     """
     bands = []
     for origins in found.styles:
-        patches = _patches(origins)
+        shown = sorted(range(len(origins.sources)), key=lambda i: -origins.sources[i].share)[: len(_PICTURES)]
+        patches = [each for each in _patches(origins) if each.source in shown]
         own = [(each.number, *each.here) for each in patches]
         colours = position_colours(origins.places[:, :, 1], origins.places[:, :, 2])
         first = [("the photo", found.photo), ("the picture", _numbered(found.picture, own))]
         first.append(("where each place came from", _chart(colours, found.picture)))
-        largest = sorted(range(len(origins.sources)), key=lambda i: -origins.sources[i].share)[:PATCHES]
-        if len(largest) > 1:
+        if len(shown) > 1:
             of_picture = np.full((len(origins.sources), 3), 0.75, np.float32)
-            of_picture[largest] = _PICTURES[: len(largest)]
-            first.append(
-                ("which picture (frames below)", _chart(of_picture[origins.places[:, :, 0].astype(int)], found.picture))
-            )
-        bands += [band(first, origins.style), band(_tinted_sources(origins, largest, patches), "the style's pictures")]
-        bands.append(band(_patch_pairs(found.picture, origins, patches), "picture | origin"))
+            of_picture[shown] = _PICTURES[: len(shown)]
+            words = "which picture (grey: others)" if len(shown) < len(origins.sources) else "which picture"
+            first.append((words, _chart(of_picture[origins.places[:, :, 0].astype(int)], found.picture)))
+        bands += [band(first, origins.style), band(_tinted_sources(origins, shown, patches), "the style's pictures")]
+        if patches:
+            bands.append(band(_patch_pairs(found.picture, origins, patches), "picture | origin"))
     return stacked(bands)
 
 
@@ -205,17 +206,17 @@ def _chart(colours: Map, picture: Picture) -> Picture:
     return resample(chart, height, width, Image.Resampling.NEAREST)
 
 
-def _tinted_sources(origins: Origins, largest: Sequence[int], patches: Sequence[_Patch]) -> list[tuple[str, Picture]]:
-    """Return the pictures that most places came from, tinted by position, and framed in their own colour."""
+def _tinted_sources(origins: Origins, shown: Sequence[int], patches: Sequence[_Patch]) -> list[tuple[str, Picture]]:
+    """Return the pictures of these indices, tinted by position, and framed in their own colour."""
     cells = []
-    for colour, index in zip(_PICTURES, largest, strict=False):
+    for colour, index in zip(_PICTURES, shown, strict=False):
         source = origins.sources[index]
         height, width = source.picture.shape[2:]
         down, across = np.mgrid[0:height, 0:width].astype(np.float32)
         tint = position_colours(across / width, down / height).transpose(2, 0, 1)[None]
         cell = np.float32(0.55) * source.picture + np.float32(0.45) * tint
         cell = _numbered(cell, [(each.number, *each.there) for each in patches if each.source == index])
-        if len(largest) > 1:
+        if len(shown) > 1:
             edge = max(3, max(height, width) // 40)
             cell = np.pad(cell, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
             frame = colour[None, :, None, None]

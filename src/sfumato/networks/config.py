@@ -103,8 +103,9 @@ class NoiseConfig(Config):
             raise ValueError(f"side must be {' or '.join(map(str, NOISE_WIDTHS))} for pixels, not {self.side}")
         count = len((FEATURE_WIDTHS if features else NOISE_WIDTHS)[self.side])
         if len(self.generator_widths) != count:
-            wanted = "one number" if features else f"{count} numbers, one for each octave"
-            raise ValueError(f"widths must be {wanted} for a side of {self.side}")
+            if features:
+                raise ValueError("widths must be one number for features")
+            raise ValueError(f"widths must be {count} numbers for a side of {self.side}, one for each octave")
         if features:
             octaves = len(FEATURE_DISCRIMINATOR_WIDTHS[self.side])
             if len(self.critic_widths) != octaves:

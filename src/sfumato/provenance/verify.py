@@ -146,13 +146,14 @@ class Verifier:
         return ["Log: it has no line on this file."], None
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """Return a sentence on several files; it names those that are not valid."""
+def summary(verdicts: Sequence[Verdict], unread: int = 0) -> str:
+    """Return a sentence on several files; it names those that are not valid, and counts those that were not read."""
     counts = Counter(_kind(each) for each in verdicts)
-    wrong = [each.path.name for each in verdicts if not each.is_valid]
+    wrong = [str(each.path) for each in verdicts if not each.is_valid]
     named = f" ({', '.join(wrong[:8])}{', ...' if len(wrong) > 8 else ''})" if wrong else ""
     parts = [f"{counts[True]} with valid credentials", f"{counts[None]} without", f"{counts[False]} NOT VALID{named}"]
-    return f"{counted(len(verdicts), 'file')}: {', '.join(parts)}."
+    parts += [f"{unread} that cannot be read"] if unread else []
+    return f"{counted(len(verdicts) + unread, 'file')}: {', '.join(parts)}."
 
 
 def _kind(verdict: Verdict) -> bool | None:
@@ -233,7 +234,7 @@ def _credential_sentences(found: Credentials | None, is_readable: bool, kind: st
     if found.state == "invalid":
         reasons = list(dict.fromkeys(meaning(each) for each in found.failures if each.code != _UNTRUSTED))
         yield f"Content credentials: NOT VALID: {'; '.join(reasons) or 'the library gives no reason'}."
-        if all(each.code == "damaged" for each in found.failures):
+        if found.failures and all(each.code == "damaged" for each in found.failures):
             return
         yield "Nothing that they say can be relied on."
     else:

@@ -266,7 +266,8 @@ def check_processes(config: TrainConfig, processes: int) -> None:
     """Check that the batches of a run can be divided among several processes.
 
     Raises:
-        UsageError: a batch is not a multiple of `processes`, or normalisation needs the whole batch in one process.
+        UsageError: a batch is not a multiple of `processes`, or too small for the energy distance, or normalisation
+            needs the whole batch in one process.
     """
     if processes == 1:
         return
@@ -276,6 +277,11 @@ def check_processes(config: TrainConfig, processes: int) -> None:
                 f"a batch of {phase.batch} cannot be divided evenly among {processes} processes; --set phases with a "
                 f"batch that is a multiple of {processes}"
             )
+    if config.weights.energy and any(phase.batch < 2 * processes for phase in config.phases):
+        raise UsageError(
+            f"weights.energy compares the samples of a process with each other, so {processes} processes need a batch "
+            f"of {2 * processes} at least; --set phases with a larger batch"
+        )
     if config.kind == "collection" and config.collection.normalization == "batch":
         raise UsageError(
             "collection.normalization=batch needs the whole batch in one process; train in one process, or --set "

@@ -1,4 +1,4 @@
-"""The training task of the noise kind: small paintings from z, trained by the discriminator alone."""
+"""The training task of the noise kind: small paintings from z, without photos."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class NoiseBatch:
 
 
 class NoiseTask(TrainingTask[NoiseT, NoiseBatch], ABC):
-    """Training of a model of the noise kind against an unconditional discriminator, with the adversarial loss alone."""
+    """Training of a model of the noise kind against an unconditional discriminator, without photos."""
 
     def __init__(
         self,
