@@ -78,9 +78,7 @@ class NoiseConfig(Config):
     discriminator: DiscriminatorKind = "patch"  # pixels only; projected: heads on VGG19's features
     discriminator_widths: _Halvings | None = None
     discriminator_scales: _Scales = 2  # pixels and patch only: number of picture sizes, each half the one before
-    discriminator_spectral: bool = (
-        False  # pixels and patch only: spectral norm; off, because R1 and R2 bound the gradient
-    )
+    discriminator_spectral: bool = False  # pixels and patch only: spectral norm; R1 and R2 bound the gradient instead
 
     @property
     def generator_widths(self) -> tuple[int, ...]:
