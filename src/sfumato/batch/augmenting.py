@@ -196,7 +196,7 @@ def remove_lists(out: Path) -> None:
 
 
 def check_empty_of_others(out: Path, copies: Sequence[Copy]) -> None:
-    """Check that OUT has no copies of another run, which would be trained on unseen.
+    """Check that OUT has no copies of another run, on which the user would train without noticing.
 
     Raises:
         OutputError: it has.
